@@ -44,7 +44,7 @@ def tinyshakespeare(mirror: Path) -> str:
 
 @pytest.fixture(autouse=True, scope="session")
 def few_threads() -> None:
-    """Two threads at most, fewer under pytest-xdist: the models under test are small and workers share the cores."""
+    """Two threads at most, one under pytest-xdist: the models are small and the workers share the cores."""
     torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else min(2, os.cpu_count() or 1))
 
 
