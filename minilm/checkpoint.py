@@ -1,0 +1,141 @@
+"""Models on disk: safetensors and JSON, written atomically, nothing ever unpickled.
+
+A pretrained model is a folder in GPT-2's published layout: `config.json`, `model.safetensors`,
+`tokenizer.json`, and a card `README.md`. A training run is one file that holds all it takes to go on.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from minilm.files import atomic_file, atomic_folder
+from minilm.gpt2_format import config_from_gpt2, config_to_gpt2, weights_from_gpt2, weights_to_gpt2
+from minilm.model import MiniLM
+from minilm.tokenizer import BPETokenizer
+
+BUNDLED = Path(__file__).resolve().parent.parent / "data"
+"""Where the checkpoints that come with the course lie, a folder each."""
+GPT2 = {"repo_id": "openai-community/gpt2", "revision": "607a30d783dfa663caf39e06633721c8d4cfcd7e"}
+GPT2_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+class CheckpointError(ValueError):
+    """A file that is truncated, foreign, or of another model."""
+
+
+def save_pretrained(
+    folder: str | Path, model: MiniLM, tokenizer: BPETokenizer, card: str | None = None, dtype: Any = None
+) -> Path:
+    """Write model and tokenizer to a folder that `load_pretrained` and `transformers` can open.
+
+    Args:
+        card: Markdown text for `README.md`: what the model is, how it was made, how good it is.
+        dtype: store the weights in this precision, for instance `torch.float16`.
+
+    Raises:
+        SaveError: the disk is full or not writable; an earlier folder of that name is left as it was.
+    """
+    weights = weights_to_gpt2(model.state_dict(), model.config.n_layer)
+    weights = {name: tensor.to("cpu", dtype or tensor.dtype) for name, tensor in weights.items()}
+    with atomic_folder(folder) as draft:
+        (draft / "config.json").write_text(
+            json.dumps(config_to_gpt2(model.config), indent=2) + "\n", encoding="utf-8"
+        )
+        save_file(weights, draft / "model.safetensors", metadata={"format": "pt"})
+        tokenizer.save(draft / "tokenizer.json")
+        if card is not None:
+            (draft / "README.md").write_text(card, encoding="utf-8")
+    return Path(folder)
+
+
+def load_pretrained(name: str | Path, device: str = "cpu") -> tuple[MiniLM, BPETokenizer]:
+    """A model in eval mode and its tokenizer.
+
+    Args:
+        name: a bundled checkpoint ("storyworld"), "gpt2" (downloaded once), or a folder.
+
+    Raises:
+        FileNotFoundError: there is no such checkpoint.
+        CheckpointError: a file in it is truncated, malformed, or of another kind of model.
+    """
+    folder = find_checkpoint(name)
+    config = config_from_gpt2(_read_json(folder / "config.json"))
+    weights = read_tensors(folder / "model.safetensors")[0]
+    model = MiniLM(config)
+    load_weights(model, weights_from_gpt2(weights, config.n_layer), folder)
+    return model.to(device).eval(), BPETokenizer.load(folder / "tokenizer.json")
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet."""
+    if Path(name).is_dir():
+        return Path(name)
+    if (BUNDLED / name / "model.safetensors").is_file():
+        return BUNDLED / name
+    if str(name) == "gpt2":
+        return _download_gpt2()
+    bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.safetensors"))
+    raise FileNotFoundError(f"no checkpoint {str(name)!r}: give a folder, 'gpt2', or one of {bundled}")
+
+
+def load_weights(model: MiniLM, state: dict[str, Tensor], source: Path) -> None:
+    """Fill a model, naming the first tensor whose shape is not the model's."""
+    for name, parameter in model.state_dict().items():
+        if state[name].shape != parameter.shape:
+            raise CheckpointError(
+                f"{source}: {name} has shape {tuple(state[name].shape)}, but its config asks for {tuple(parameter.shape)}"
+            )
+    model.load_state_dict(state)
+
+
+def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """One safetensors file with a JSON text beside the tensors, replaced atomically."""
+    with atomic_file(path) as draft:
+        save_file(tensors, draft, metadata={"minilm": json.dumps(metadata)})
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `write_tensors` wrote; the metadata is empty for files of other origin.
+
+    Raises:
+        FileNotFoundError, CheckpointError: the file is missing, truncated, or no safetensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; the checkpoint is incomplete")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = (file.metadata() or {}).get("minilm", "{}")
+        return load_file(path), json.loads(metadata)
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or no safetensors file ({error}); restore or remake it"
+        ) from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; a checkpoint folder holds {', '.join(GPT2_FILES)}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not valid JSON ({error}); restore or remake it") from None
+
+
+def _download_gpt2() -> Path:
+    """GPT-2 small from its publisher, at a pinned revision, kept in the hub's own cache."""
+    from huggingface_hub import snapshot_download
+
+    print(f"Fetching GPT-2 small ({GPT2['repo_id']}, MIT licence, about 550 MB) once.")
+    try:
+        return Path(snapshot_download(**GPT2, allow_patterns=list(GPT2_FILES)))
+    except Exception as error:  # the hub raises many kinds; all mean that the weights are not here
+        raise FileNotFoundError(
+            f"GPT-2's weights could not be fetched ({error}); put {', '.join(GPT2_FILES)} into a folder and load that"
+        ) from error

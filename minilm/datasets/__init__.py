@@ -1,0 +1,45 @@
+"""The shelf: real data sets, tasks made from the storyworld, and the reader's own files, behind one `load`.
+
+>>> from minilm import datasets
+>>> datasets.names()
+>>> print(datasets.card("webnlg"))            # origin, licence, splits, SHA-256 of each file
+>>> entries = datasets.load("webnlg", split="dev")
+>>> text = datasets.load("my_diary.txt")
+"""
+
+from minilm.datasets.records import (
+    ENTAILMENTS,
+    SENTIMENTS,
+    Conversation,
+    KeywordStory,
+    LabelledSentence,
+    MeaningText,
+    Question,
+    SentencePair,
+    Triple,
+    TripleText,
+    Turn,
+)
+from minilm.datasets.registry import Card, DataFile, card, names
+from minilm.datasets.shelf import load
+from minilm.datasets.store import DataError
+
+__all__ = [
+    "ENTAILMENTS",
+    "SENTIMENTS",
+    "Card",
+    "Conversation",
+    "DataError",
+    "DataFile",
+    "KeywordStory",
+    "LabelledSentence",
+    "MeaningText",
+    "Question",
+    "SentencePair",
+    "Triple",
+    "TripleText",
+    "Turn",
+    "card",
+    "load",
+    "names",
+]

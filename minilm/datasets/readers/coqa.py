@@ -1,0 +1,59 @@
+"""CoQA: a JSON file of stories, each with questions, one answer to each, and in the dev split three answers more."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from minilm.datasets.readers.malformed import malformed, read_text
+from minilm.datasets.records import Conversation, Turn
+
+BETWEEN = re.compile(r"[\s,]*")
+"""What stands between the stories of the file."""
+
+
+def conversations(path: Path) -> list[Conversation]:
+    """The conversations of a file.
+
+    Raises:
+        DataError: the file is no JSON, or a conversation lacks its story, a question or an answer.
+    """
+    text = read_text(path)
+    try:
+        stories = json.loads(text)["data"]
+    except json.JSONDecodeError as error:
+        raise malformed(path, None, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
+    except (KeyError, TypeError) as error:
+        raise malformed(path, None, 1, 'expected an object with the key "data"') from error
+    return [conversation(path, text, record, story) for record, story in enumerate(stories, start=1)]
+
+
+def conversation(path: Path, text: str, record: int, story: dict) -> Conversation:
+    """One story as a record."""
+    try:
+        answers = [story["answers"], *story.get("additional_answers", {}).values()]
+        turns = [turn(question, index, answers) for index, question in enumerate(story["questions"])]
+        return Conversation(story["story"], tuple(turns), story["source"])
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        what = f"not a CoQA story ({type(error).__name__}: {error})"
+        raise malformed(path, record, line_of(text, record), what) from error
+
+
+def turn(question: dict, index: int, answers: list[list[dict]]) -> Turn:
+    """The question at an index, with what each annotator answered; each list of answers must tell the same turn."""
+    given = [annotator[index] for annotator in answers]
+    if any(answer["turn_id"] != question["turn_id"] for answer in given):
+        raise ValueError(
+            f"the answers at place {index + 1} belong to another turn than {question['turn_id']}"
+        )
+    return Turn(question["input_text"], tuple(answer["input_text"] for answer in given))
+
+
+def line_of(text: str, record: int) -> int:
+    """The line where the story of that number starts. (The json module keeps no lines; only errors ask.)"""
+    decoder, end = json.JSONDecoder(), text.index("[", text.index('"data"')) + 1
+    for _ in range(record):
+        start = BETWEEN.match(text, end).end()
+        _, end = decoder.raw_decode(text, start)
+    return text.count("\n", 0, start) + 1

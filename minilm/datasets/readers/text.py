@@ -1,0 +1,91 @@
+"""Corpora of plain text: a running text is one `str`, a collection of stories is a list with one `str` each."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from minilm.datasets.readers.malformed import DataError, read_text
+from minilm.datasets.registry import EVERYTHING
+
+SHARES = {"train": (0.0, 0.9), "dev": (0.9, 0.95), "test": (0.95, 1.0)}
+"""Where in a text or list that came without splits each split begins and ends, as a share of its length."""
+END_OF_STORY = "<|endoftext|>"
+"""What separates the stories of TinyStories."""
+
+
+def running_text(path: Path, split: str) -> str:
+    """A whole text file, or the part of it that is the split."""
+    return part(read_text(path), split)
+
+
+def part(data: str | list, split: str) -> str | list:
+    """A contiguous share of a text or list: 90% train, 5% dev, 5% test, or all of it.
+
+    A text is cut after the first blank line from the boundary on, so that no paragraph (no speech of a play) lies in
+    two splits. The three parts, one after the other, are the whole.
+
+    Raises:
+        ValueError: no such split.
+    """
+    if split == EVERYTHING:
+        return data
+    if split not in SHARES:
+        raise ValueError(f"no split {split!r}; choose from {', '.join([*SHARES, EVERYTHING])}")
+    start, stop = (cut(data, share) for share in SHARES[split])
+    return data[start:stop]
+
+
+def cut(data: str | list, share: float) -> int:
+    """Index that cuts off the first `share` of the data; in a text, moved on to the next paragraph if there is one."""
+    index = round(share * len(data))
+    if isinstance(data, str) and 0 < index < len(data):
+        blank = data.find("\n\n", index)
+        return index if blank < 0 else blank + 2
+    return index
+
+
+def archived_text(archive: Path, member: str) -> str:
+    """A UTF-8 text in a zip archive, read without unpacking it to disk.
+
+    Raises:
+        DataError: the archive is no zip file, or has no such member.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.read(member).decode("utf-8")
+    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise DataError(f"{archive}: cannot read {member}: {error}") from error
+
+
+def stories(path: Path, n: int | None = None) -> list[str]:
+    """The stories of a file that ends each with a line `<|endoftext|>`; blank ones are dropped.
+
+    Args:
+        path: The file.
+        n: How many to read; all if None. Reading stops there, so a few cost little of a large file.
+    """
+    with path.open(encoding="utf-8") as lines:
+        return list(islice(separated(lines), n))
+
+
+def separated(lines: io.TextIOBase) -> Iterator[str]:
+    """Stories, stripped, as the lines come in."""
+    story: list[str] = []
+    for line in lines:
+        *ended, rest = line.split(END_OF_STORY)
+        for text in ended:
+            yield from nonblank([*story, text])
+            story = []
+        story.append(rest)
+    yield from nonblank(story)
+
+
+def nonblank(pieces: list[str]) -> Iterator[str]:
+    """The pieces as one stripped text, unless that is empty."""
+    text = "".join(pieces).strip()
+    if text:
+        yield text

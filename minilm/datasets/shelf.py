@@ -1,0 +1,95 @@
+"""`load`: one door to every data set, and to the reader's own files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from minilm.datasets import registry
+from minilm.datasets.readers import coqa, malformed, tables, text, webnlg
+from minilm.datasets.registry import EVERYTHING, Card
+from minilm.datasets.store import locate
+
+WIKITEXT = {"train": "train", "dev": "valid", "test": "test"}
+"""Our name of a split -> the one in WikiText's archive."""
+
+READERS: dict[str, Callable[[list[Path], str, int | None], Any]] = {
+    "tinyshakespeare": lambda paths, split, n: text.running_text(paths[0], split),
+    "webnlg": lambda paths, split, n: webnlg.entries(paths),
+    "e2e": lambda paths, split, n: tables.meanings(paths[0]),
+    "sst2": lambda paths, split, n: tables.labelled_sentences(paths[0]),
+    "coqa": lambda paths, split, n: coqa.conversations(paths[0]),
+    "tinystories": lambda paths, split, n: text.stories(paths[0], n),
+    "wikitext-2": lambda paths, split, n: text.archived_text(
+        paths[0], f"wikitext-2-raw/wiki.{WIKITEXT[split]}.raw"
+    ),
+}
+"""How to read the checked files of a split; n is how many records are wanted."""
+
+OWN: dict[str, Callable[[Path], Any]] = {
+    ".csv": tables.csv_rows,
+    ".tsv": tables.csv_rows,
+    ".jsonl": tables.json_lines,
+    ".ndjson": tables.json_lines,
+}
+"""Suffix of a reader's own file -> how to read it; any other suffix is plain text."""
+
+
+def load(name: str | Path, split: str | None = None, *, n: int | None = None, **dials: Any) -> str | list:
+    """A split of a data set, or a file of your own.
+
+    Args:
+        name: A name from `names()`, or the path of a text, CSV, TSV or JSON Lines file.
+        split: "train", "dev" or "test", as the data set's card lists them. Without a split: "train" where the data
+            comes in splits, the whole where it does not (tinyshakespeare, your own files). "all" is the whole; any
+            data without splits of its own is cut by position, 90% train, 5% dev, 5% test.
+        n: How many records, from the first on; all of them if None. Not for running text.
+        dials: Settings of data that the project generates, as its card lists them, e.g. `seed=1`.
+
+    Returns:
+        A running text as one `str`; stories as a list of `str`; other data as a list of the record that the card
+        names; your own table as a list of dicts.
+
+    Raises:
+        ValueError: no such data set, split or dial; a malformed record, as `DataError`.
+        FileNotFoundError: no such file, or the mirror (`MINILM_DATA`) lacks one.
+    """
+    if n is not None and n < 1:
+        raise ValueError(f"n must be 1 or more records, got {n}")
+    if name in registry.names():
+        return load_registered(registry.card(str(name)), split, n, dials)
+    check_dials(str(name), (), dials)
+    return first(text.part(load_own(name), split or EVERYTHING), n)
+
+
+def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:
+    """A split of a data set of the register."""
+    check_dials(card.name, card.dials, dials)
+    split = card.check_split(split or next(iter(card.splits)))
+    return first(READERS[card.name](locate(card, split), split, n), n)
+
+
+def load_own(name: str | Path) -> str | list[dict]:
+    """A file of the reader's own, by its suffix."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        if isinstance(name, str) and not path.suffix:
+            registry.card(name)  # no file and no data set: its error lists the names
+        raise FileNotFoundError(f"no file {path} (looked in {Path.cwd()})")
+    return OWN.get(path.suffix.lower(), malformed.read_text)(path)
+
+
+def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> None:
+    """ValueError if a dial is given that the data set does not have."""
+    strange = sorted(set(dials) - set(known))
+    if strange:
+        there = f"it takes {', '.join(known)}" if known else "it takes none"
+        raise ValueError(f"{name} has no dial {', '.join(strange)}; {there}")
+
+
+def first(data: str | list, n: int | None) -> str | list:
+    """The first n records; everything if n is None."""
+    if n is not None and isinstance(data, str):
+        raise ValueError(f"n={n} counts records, but this is one running text; slice it instead")
+    return data[:n]

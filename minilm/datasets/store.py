@@ -1,0 +1,95 @@
+"""Where the files of a data set lie: in an offline mirror, or in the download cache; checked before use.
+
+`MINILM_DATA` names a mirror: a folder with the file names of the register. It is read and never written, and nothing
+is downloaded while it is set. Otherwise files lie in the cache (`MINILM_CACHE`, or the system's place for caches)
+and those that are absent, or whose bytes have changed, are fetched once, see `download`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from minilm.datasets.registry import Card, DataFile
+
+
+class DataError(ValueError):
+    """A data file whose bytes or records are not what they should be."""
+
+
+def locate(card: Card, split: str) -> list[Path]:
+    """Paths of the files of a split, each one checked against its SHA-256.
+
+    Raises:
+        FileNotFoundError: the mirror lacks a file, or does not exist.
+        DataError: a file in the mirror is corrupt, or a download failed twice.
+    """
+    return collect(card, card.files_of(split))
+
+
+def collect(card: Card, files: Sequence[DataFile]) -> list[Path]:
+    """Paths of the given files, each one checked against its SHA-256; downloads what the cache lacks."""
+    mirror = os.environ.get("MINILM_DATA")
+    if mirror:
+        return [from_mirror(Path(mirror), card, file) for file in files]
+    folder = cache_folder()
+    absent = [file for file in files if not intact(folder / file.path, file)]
+    if absent:
+        from minilm.datasets.download import fetch
+
+        fetch(card, absent, folder)
+    return [folder / file.path for file in files]
+
+
+def from_mirror(folder: Path, card: Card, file: DataFile) -> Path:
+    """The path of a file in the mirror, if it is there with the right bytes."""
+    path = folder / file.path
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"MINILM_DATA names {folder}, which is no folder; mend it, or unset it to download"
+        )
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"the mirror {folder} (MINILM_DATA) has no {file.path}, which {card.name} needs; "
+            f"put it there from {file.url}, or unset MINILM_DATA to download it"
+        )
+    if not intact(path, file):
+        raise DataError(
+            f"{path} in the mirror (MINILM_DATA) is corrupt: {describe(path)}, expected {file.bytes:,} bytes "
+            f"and {file.sha256}; replace it from {file.url}"
+        )
+    return path
+
+
+def cache_folder() -> Path:
+    """The folder of downloads: `MINILM_CACHE` if set, else the system's place for caches."""
+    named = os.environ.get("MINILM_CACHE")
+    if named:
+        return Path(named)
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("minilm", appauthor=False))
+
+
+def is_here(file: DataFile) -> bool:
+    """Whether a file of the right size lies in the mirror, if one is set, or else in the cache (not yet checked)."""
+    path = Path(os.environ.get("MINILM_DATA") or cache_folder()) / file.path
+    return path.is_file() and path.stat().st_size == file.bytes
+
+
+def intact(path: Path, file: DataFile) -> bool:
+    """Whether the file is there, with the size and the SHA-256 of the register."""
+    return path.is_file() and path.stat().st_size == file.bytes and sha256(path) == file.sha256
+
+
+def describe(path: Path) -> str:
+    """Size and SHA-256 of a file, for an error message."""
+    return f"it has {path.stat().st_size:,} bytes and SHA-256 {sha256(path)}"
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,124 @@
+"""What a model is trained to do: batches of tokens with their targets, and the loss over them.
+
+A batch maker is any object with `batch(index) -> Batch` that is a pure function of its index. So the place in the
+data is one whole number, any worker can make any batch, and a run that was cut off goes on with the very same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = -100
+"""A target that no loss counts: padding, prompts, attributes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids and what should follow each of them."""
+
+    tokens: Tensor
+    """(B, T) int64, what the model reads."""
+    targets: Tensor
+    """(B, T) int64: targets[:, t] should follow tokens[:, t]; `IGNORE` where nothing is asked."""
+    attribute: Tensor | None = None
+    """(B, m) int64, for methods that take one."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        attribute = None if self.attribute is None else self.attribute.to(device)
+        return Batch(self.tokens.to(device), self.targets.to(device), attribute)
+
+
+def next_token_loss(model, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+    """Mean of -log P(target) in nats over the targets that count."""
+    options = {} if batch.attribute is None else {"attribute": batch.attribute}
+    logits = model(batch.tokens, **options).logits  # (B, T, vocab)
+    return F.cross_entropy(
+        logits.flatten(0, 1).float(),
+        batch.targets.flatten(),
+        ignore_index=IGNORE,
+        label_smoothing=label_smoothing,
+    )
+
+
+class NextToken:
+    """Windows of one long text, starting anywhere in it.
+
+    Args:
+        tokens: (N,) int64, the encoded text.
+        context_length: T, tokens in a window.
+        batch_size: B, windows in a batch.
+        seed: with the index, decides where the windows start.
+
+    Raises:
+        ValueError: the text is shorter than one window and its last target.
+    """
+
+    def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
+        self.tokens = torch.as_tensor(tokens, dtype=torch.int64)
+        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        if len(self.tokens) <= context_length:
+            raise ValueError(
+                f"a text of {len(self.tokens)} tokens is too short for windows of {context_length} and their targets: "
+                f"add text, or use context_length <= {max(len(self.tokens) - 1, 0)}"
+            )
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+        starts = torch.randint(
+            len(self.tokens) - self.context_length, (self.batch_size, 1), generator=generator
+        )
+        window = self.tokens[starts + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        return Batch(window[:, :-1], window[:, 1:])
+
+
+class Documents:
+    """Windows that start where a document starts, each row filled up with the documents after it.
+
+    A window that begins in the middle of a story asks for names that nobody has mentioned: a loss that no model can
+    avoid. Every epoch visits each document as a start once, in an order of its own.
+
+    Args:
+        documents: token ids of each document, without separators.
+        separator: id placed before each document; its end is the next one's beginning.
+        context_length, batch_size, seed: as for `NextToken`.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Sequence[int]],
+        separator: int,
+        context_length: int,
+        batch_size: int,
+        seed: int = 0,
+    ):
+        if not documents:
+            raise ValueError("there are no documents to train on: the list is empty")
+        pieces = [torch.tensor([separator, *document]) for document in documents]
+        self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
+        text = torch.cat(pieces)
+        self.length = len(text)
+        repeats = -(-context_length // self.length)  # the last windows run on into the first documents
+        self.tokens = torch.cat([text, *[text] * repeats])[: self.length + context_length + 1]
+        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        rows = torch.arange(index * self.batch_size, (index + 1) * self.batch_size)
+        starts = torch.stack([self.starts[self.start_of(int(row))] for row in rows])
+        window = self.tokens[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        return Batch(window[:, :-1], window[:, 1:])
+
+    def start_of(self, row: int) -> int:
+        """Which document the row with this number, counted over all epochs, starts with."""
+        epoch, place = divmod(row, len(self.starts))
+        if getattr(self, "_epoch", None) != epoch:
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            self._epoch, self._order = epoch, torch.randperm(len(self.starts), generator=generator)
+        return int(self._order[place])

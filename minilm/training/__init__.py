@@ -1,0 +1,18 @@
+"""The one training loop, its settings, and what it tells those who watch."""
+
+from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
+from minilm.training.config import TrainingConfig
+from minilm.training.loop import StopFlag, TrainingDiverged, TrainingResult, train
+
+__all__ = [
+    "Callback",
+    "EvaluationRecord",
+    "ProgressBar",
+    "RunInfo",
+    "StepRecord",
+    "StopFlag",
+    "TrainingConfig",
+    "TrainingDiverged",
+    "TrainingResult",
+    "train",
+]

@@ -1,0 +1,269 @@
+"""The one training loop, for pretraining and for tuning.
+
+    loss of a batch -> gradients -> clip their norm -> optimiser step at the scheduled rate
+
+`train` takes anything with parameters and a forward pass: a `MiniLM`, or a tuned model of which only a few parameters
+ask for gradients. It can be watched (callbacks), stopped at any step without losing what was learnt, and killed: with a
+folder it goes on from its last checkpoint, on a CPU to the very same bits.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from minilm.devices import autocast, resolve_device
+from minilm.objectives import Batch, next_token_loss
+from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
+from minilm.training.config import TrainingConfig
+from minilm.training.distributed import World, join_world, synchronise_later
+from minilm.training.optimizers import build_optimizers, groups_of, schedule_factor, set_learning_rate
+from minilm.training.state import load_state, save_state
+
+StopFlag = threading.Event
+"""`stop = StopFlag()`, `train(..., stop=stop)`; `stop.set()` in any thread ends the run after its current step."""
+
+
+class BatchMaker(Protocol):
+    """Where batches come from; see `minilm.objectives`."""
+
+    def batch(self, index: int) -> Batch: ...
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or its gradient is no longer a number."""
+
+
+@dataclass
+class TrainingResult:
+    """What a run leaves behind, besides the trained model."""
+
+    steps: int = 0
+    """Optimiser steps taken, earlier parts of a resumed run included."""
+    records: list[StepRecord] = field(default_factory=list)
+    """One for every step."""
+    evaluations: list[EvaluationRecord] = field(default_factory=list)
+    """One for every evaluation."""
+    stopped: bool = False
+    """Whether somebody stopped it before its last step."""
+    seconds: float = 0.0
+    """Time it took, earlier parts included."""
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the last steps (at most 20), in nats per target."""
+        last = [record.loss for record in self.records[-20:]]
+        return sum(last) / len(last) if last else float("nan")
+
+
+def train(
+    model: nn.Module,
+    batches: BatchMaker,
+    config: TrainingConfig | None = None,
+    *,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    sample: Callable[[nn.Module], str] | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    folder: str | Path | None = None,
+    resume: bool = True,
+    stop: threading.Event | None = None,
+) -> TrainingResult:
+    """Train the parameters of `model` that require gradients, in place.
+
+    Args:
+        batches: `batches.batch(index)` gives the batch of any index, always the same one.
+        evaluate: the loss on held-out text, in nats per token; called every `evaluate_every` steps.
+        sample: a text the model makes, shown beside each evaluation.
+        callbacks: told of every step and evaluation; see `minilm.training.callbacks`.
+        progress: show a progress bar.
+        folder: where `checkpoint.safetensors` is kept; a run that finds one goes on from it.
+        resume: False begins anew even so.
+        stop: set it, from any thread, to end after the current step. Ctrl-C does the same.
+
+    Raises:
+        TrainingDiverged: the loss became NaN or infinite; the last checkpoint is intact.
+        ValueError: the device is not there, nothing is trainable, or the checkpoint in `folder` is
+            of a run with other settings or other data.
+    """
+    config = config or TrainingConfig()
+    device = resolve_device(config.device)
+    with join_world(device) as world, _interrupt_sets(stop or StopFlag()) as flag:
+        device = world.local_device(device)
+        listeners = [*callbacks, *([ProgressBar()] if progress else [])] if world.is_main else []
+        loop = _Loop(model.to(device), batches, config, device, world)
+        loop.evaluate, loop.sample = evaluate, sample
+        loop.path = Path(folder) / "checkpoint.safetensors" if folder else None
+        if loop.path and resume and loop.path.exists():
+            loop.resume()
+        return loop.run(listeners, flag)
+
+
+class _Loop:
+    """One run: what it works with, and what it has reached."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: BatchMaker,
+        config: TrainingConfig,
+        device: torch.device,
+        world: World,
+    ):
+        self.model, self.batches, self.config, self.device, self.world = model, batches, config, device, world
+        self.optimizers = build_optimizers(
+            model.named_parameters(),
+            config.optimizer,
+            config.learning_rate,
+            config.matrix_learning_rate,
+            config.weight_decay,
+            device,
+        )
+        self.parallel = world.wrap(torch.compile(model) if config.compile else model, device)
+        self.result = TrainingResult()
+        self.evaluate = self.sample = self.path = None
+        torch.manual_seed(config.seed + world.rank)
+
+    def run(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
+        """Steps until the last one, or until somebody says stop."""
+        self.model.train()
+        started, result = time.perf_counter() - self.result.seconds, self.result
+        self.tell(listeners, "on_start", self.describe())
+        while result.steps < self.config.steps and not result.stopped:
+            if result.steps % self.config.evaluate_every == 0:
+                self.evaluate_now(listeners)
+            result.records.append(self.step(result.steps, started))
+            result.steps += 1
+            result.seconds = time.perf_counter() - started
+            self.tell(listeners, "on_step", result.records[-1])
+            result.stopped = self.world.any(stop.is_set(), self.device) and result.steps < self.config.steps
+            if result.steps % self.config.checkpoint_every == 0:
+                self.save()
+        self.evaluate_now(listeners)
+        self.save()
+        self.model.eval()
+        self.tell(listeners, "on_end", result)
+        return result
+
+    def step(self, index: int, started: float) -> StepRecord:
+        """One optimiser step on `accumulation` batches."""
+        began = time.perf_counter()
+        factor = schedule_factor(index, self.config.steps, self.config.warmup_steps, self.config.schedule)
+        set_learning_rate(self.optimizers, factor)
+        parts = [
+            self.part(index * self.config.accumulation + number) for number in range(self.config.accumulation)
+        ]
+        loss = self.backward(parts)
+        norm = self.clip()
+        self.refuse_divergence(index, loss, norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        now, n_token = time.perf_counter(), sum(part.tokens.numel() for part in parts) * self.world.size
+        rate = factor * self.config.learning_rate
+        return StepRecord(
+            index + 1, self.config.steps, loss, rate, norm, n_token / (now - began), now - started
+        )
+
+    def part(self, number: int) -> Batch:
+        """The batch of this process for a number counted over all steps."""
+        return self.batches.batch(number * self.world.size + self.world.rank).to(self.device)
+
+    def backward(self, parts: list[Batch]) -> float:
+        """Gradients of the mean loss over all targets of all parts; returns that loss."""
+        counts = [(part.targets >= 0).sum() for part in parts]
+        total, loss = sum(counts).clamp(min=1), torch.zeros((), device=self.device)
+        for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
+            last = number == len(parts) - 1
+            with torch.enable_grad() if last else synchronise_later(self.parallel):
+                with autocast(self.device, self.config.precision):
+                    share = next_token_loss(self.parallel, part, self.config.label_smoothing) * (
+                        count / total
+                    )
+                share.backward()
+            loss += share.detach()
+        return self.world.mean(loss).item()
+
+    def clip(self) -> float:
+        """Scale all gradients down together if their joint norm exceeds the limit; returns the norm before."""
+        parameters = [parameter for group in groups_of(self.optimizers) for parameter in group["params"]]
+        return float(torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip))
+
+    def refuse_divergence(self, index: int, loss: float, norm: float) -> None:
+        """Raise before a step that would write NaN into the weights."""
+        if abs(loss) < float("inf") and norm < float("inf"):
+            return
+        kept = (
+            f"the last good checkpoint is {self.path}"
+            if self.path and self.path.exists()
+            else "nothing was saved"
+        )
+        raise TrainingDiverged(
+            f"at step {index + 1} the loss is {loss} and its gradient's norm {norm}, with learning_rate="
+            f"{self.config.learning_rate:g} and matrix_learning_rate={self.config.matrix_learning_rate:g}: lower the "
+            f"rates or lengthen warmup_steps={self.config.warmup_steps}; {kept}"
+        )
+
+    def evaluate_now(self, listeners: list[Callback]) -> None:
+        """Ask for the held-out loss and a sample, unless this step has had its evaluation."""
+        steps = self.result.steps
+        done = self.result.evaluations and self.result.evaluations[-1].step == steps
+        if done or not self.world.is_main or not (self.evaluate or self.sample):
+            return
+        self.model.eval()
+        loss = self.evaluate(self.model) if self.evaluate else None
+        text = self.sample(self.model) if self.sample else None
+        self.model.train()
+        self.result.evaluations.append(EvaluationRecord(steps, loss, text))
+        self.tell(listeners, "on_evaluate", self.result.evaluations[-1])
+
+    def describe(self) -> RunInfo:
+        """What listeners are told at the start."""
+        sizes = [parameter.numel() for group in groups_of(self.optimizers) for parameter in group["params"]]
+        return RunInfo(
+            self.config, sum(sizes), str(self.device), self.result.steps, list(self.result.records)
+        )
+
+    def tell(self, listeners: list[Callback], event: str, news: object) -> None:
+        """Every listener hears of it."""
+        for listener in listeners:
+            getattr(listener, event)(news)
+
+    def save(self) -> None:
+        """Write the checkpoint, if this run keeps one and has not just written it."""
+        if self.path and self.world.is_main:
+            save_state(self.path, self.model, self.optimizers, self.config, self.batches, self.result)
+
+    def resume(self) -> None:
+        """Go on from the checkpoint."""
+        self.result = TrainingResult(
+            **load_state(self.path, self.model, self.optimizers, self.config, self.batches)
+        )
+
+
+@contextmanager
+def _interrupt_sets(flag: threading.Event):
+    """Ctrl-C sets the flag, so that no step is cut in half; a second one interrupts as usual."""
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, previous)
+        flag.set()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGINT, previous)

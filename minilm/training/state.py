@@ -1,0 +1,109 @@
+"""All it takes to go on with a run: weights, optimiser, random state, place in the data, history. One file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from minilm.checkpoint import CheckpointError, read_tensors, write_tensors
+from minilm.training.callbacks import EvaluationRecord, StepRecord
+from minilm.training.config import TrainingConfig
+from minilm.training.optimizers import load_optimizer_tensors, optimizer_tensors
+
+if TYPE_CHECKING:
+    from minilm.training.loop import BatchMaker, TrainingResult
+
+
+def save_state(
+    path: Path,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    config: TrainingConfig,
+    batches: BatchMaker,
+    result: TrainingResult,
+) -> None:
+    """Write the checkpoint atomically; weights that are not finite are refused, and the old file stays."""
+    weights = trained_weights(model)
+    broken = next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), None)
+    if broken:
+        raise CheckpointError(f"{broken} holds NaN or infinite numbers, so {path} was not overwritten")
+    tensors = {f"model.{name}": tensor.detach() for name, tensor in weights.items()} | optimizer_tensors(
+        optimizers
+    )
+    tensors |= {f"random.{name}": state for name, state in random_states().items()}
+    write_tensors(
+        path, tensors, {"config": asdict(config), "data": data_fingerprint(batches), "result": asdict(result)}
+    )
+
+
+def load_state(
+    path: Path,
+    model: nn.Module,
+    optimizers: list[torch.optim.Optimizer],
+    config: TrainingConfig,
+    batches: BatchMaker,
+) -> dict[str, Any]:
+    """Put a checkpoint back into model, optimisers and random generators; returns the result reached so far.
+
+    Raises:
+        CheckpointError: the file is truncated, or of a run with another model, settings or data.
+    """
+    tensors, metadata = read_tensors(path)
+    if "result" not in metadata:
+        raise CheckpointError(
+            f"{path} is no training checkpoint of minilm; move it away or choose another folder"
+        )
+    advice = "give this run a folder of its own, or pass resume=False to begin anew"
+    if difference := config.difference(metadata["config"]):
+        raise CheckpointError(f"{path} is of a run with {difference}, unlike this one: {advice}")
+    if metadata["data"] != data_fingerprint(batches):
+        raise CheckpointError(f"{path} is of a run on other data or with other batches: {advice}")
+    _load_weights(path, model, tensors, advice)
+    load_optimizer_tensors(optimizers, tensors)
+    set_random_states(
+        {key.removeprefix("random."): value for key, value in tensors.items() if key.startswith("random.")}
+    )
+    result = metadata["result"]
+    result["records"] = [StepRecord(**record) for record in result["records"]]
+    result["evaluations"] = [EvaluationRecord(**record) for record in result["evaluations"]]
+    return result | {"stopped": False}
+
+
+def _load_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor], advice: str) -> None:
+    saved = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
+    weights = trained_weights(model)
+    for name in saved.keys() | weights.keys():
+        if name not in saved or name not in weights or saved[name].shape != weights[name].shape:
+            raise CheckpointError(f"{path} is of another model (they differ in {name}): {advice}")
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(saved[name])
+
+
+def trained_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters that training changes, by name."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def random_states() -> dict[str, Tensor]:
+    """State of every generator that dropout may draw from."""
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def set_random_states(states: dict[str, Tensor]) -> None:
+    """Put back what `random_states` read; a generator this machine lacks is passed over."""
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def data_fingerprint(batches: BatchMaker) -> str:
+    """A digest of the first batch: other data, sizes or seeds give another."""
+    batch = batches.batch(0)
+    return hashlib.sha256(batch.tokens.numpy().tobytes() + batch.targets.numpy().tobytes()).hexdigest()
