@@ -1,0 +1,172 @@
+"""From a lesson's source to its notebook, and whether the two still agree.
+
+A lesson is written as a Python file in percent format (it diffs, greps and lints); it is read as a notebook. What is
+saved depends on the lesson alone: no random cell ids, no machine's paths, no widget models that a viewer would have
+to fetch code for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ROOT / "lessons"
+NOTEBOOKS = ROOT / "notebooks"
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+CHECKED, MAY_RAISE, SOLUTION = "nbval-check-output", "raises-exception", "solution"
+
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
+_PROGRESS_BAR = re.compile(r"\d+%\|")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson, by its source file."""
+
+    source: Path
+    """`lessons/NN_name.py`: where it is written."""
+
+    notebook: Path
+    """`notebooks/NN_name.ipynb`: where it is read. A lesson runs in this file's folder, as it does in Jupyter."""
+
+    @property
+    def name(self) -> str:
+        """`NN_name`."""
+        return self.source.stem
+
+
+def find_lessons(names: Iterable[str] = ()) -> list[Lesson]:
+    """The lessons in order: all of them, or those whose name contains one of `names`.
+
+    Raises ValueError for a name that none contains.
+    """
+    sources = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
+    wanted = list(names)
+    for name in wanted:
+        if not any(name in path.stem for path in sources):
+            raise ValueError(
+                f"no lesson {name!r}; there are {', '.join(path.stem for path in sources) or 'none'}"
+            )
+    chosen = [path for path in sources if not wanted or any(name in path.stem for name in wanted)]
+    return [Lesson(path, NOTEBOOKS / f"{path.stem}.ipynb") for path in chosen]
+
+
+def convert(lesson: Lesson) -> NotebookNode:
+    """The lesson's notebook, not yet executed."""
+    cells = jupytext.reads(lesson.source.read_text(encoding="utf-8"), fmt="py:percent").cells
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_notebook_metadata())
+    seen: Counter[str] = Counter()
+    for cell in cells:
+        cell.id = _cell_id(cell, seen)
+        if SOLUTION in cell.metadata.get("tags", ()):
+            cell.metadata["jupyter"] = {"source_hidden": True}
+    return notebook
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """The executed notebook without what differs from run to run or from machine to machine; changed in place."""
+    notebook.metadata = _notebook_metadata()
+    for cell in _code_cells(notebook):
+        cell.metadata.pop("execution", None)
+        cell.outputs = [output for output in map(_clean_output, _joined(cell.outputs)) if output is not None]
+    return notebook
+
+
+def faults(lesson: Lesson) -> list[str]:
+    """Why the saved notebook is not this lesson, executed; empty when it is."""
+    if not lesson.notebook.exists():
+        return [f"{lesson.notebook.name} is missing: run `make lessons`"]
+    saved = nbformat.read(lesson.notebook, as_version=4)
+    return [*_source_faults(convert(lesson), saved), *_execution_faults(saved)]
+
+
+def _source_faults(fresh: NotebookNode, saved: NotebookNode) -> Iterator[str]:
+    if len(fresh.cells) != len(saved.cells):
+        yield f"the lesson has {len(fresh.cells)} cells, its notebook {len(saved.cells)}: run `make lessons`"
+    for index, (ours, theirs) in enumerate(zip(fresh.cells, saved.cells, strict=False)):
+        if any(ours.get(key) != theirs.get(key) for key in ("id", "cell_type", "source", "metadata")):
+            yield f"cell {index} differs from its lesson: run `make lessons`"
+
+
+def _execution_faults(saved: NotebookNode) -> Iterator[str]:
+    if "widgets" in saved.metadata:
+        yield "it holds widget models, for which a static viewer fetches code from the network"
+    for index, cell in enumerate(saved.cells):
+        if cell.cell_type != "code":
+            continue
+        tags = cell.metadata.get("tags", ())
+        if cell.execution_count is None:
+            yield f"cell {index} was not executed"
+        if CHECKED in tags and not cell.outputs:
+            yield f"cell {index} is tagged {CHECKED} and has no output to compare"
+        if MAY_RAISE not in tags and any(output.output_type == "error" for output in cell.outputs):
+            yield f"cell {index} ended in an error"
+
+
+def _code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
+    return (cell for cell in notebook.cells if cell.cell_type == "code")
+
+
+def _notebook_metadata() -> NotebookNode:
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    language = {
+        "name": "python",
+        "file_extension": ".py",
+        "mimetype": "text/x-python",
+        "pygments_lexer": "ipython3",
+    }
+    return nbformat.from_dict({"kernelspec": kernel, "language_info": language})
+
+
+def _cell_id(cell: NotebookNode, seen: Counter[str]) -> str:
+    """Made from the cell's text, so that an id moves with its cell and a diff shows only what changed."""
+    digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
+    seen[digest] += 1
+    return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
+
+
+def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
+    """Neighbouring pieces of one stream made one: where a stream is cut depends on time."""
+    joined: list[NotebookNode] = []
+    for output in outputs:
+        last = joined[-1] if joined else None
+        if last and output.output_type == "stream" == last.output_type and output.name == last.name:
+            last.text += output.text
+        else:
+            joined.append(output)
+    return joined
+
+
+def _clean_output(output: NotebookNode) -> NotebookNode | None:
+    """The output as it is saved, or None for a progress bar, which says nothing once it is over."""
+    if output.output_type == "stream":
+        lines = (line.rpartition("\r")[2] for line in output.text.splitlines(keepends=True))
+        output.text = _scrub("".join(line for line in lines if not _PROGRESS_BAR.search(line)))
+        return output if output.text.strip() else None
+    data = output.get("data", {})
+    if WIDGET_VIEW in data and _PROGRESS_BAR.search(data.get("text/plain", "")):
+        return None
+    data.pop(WIDGET_VIEW, None)  # its model is not saved; what else the output holds is shown in its place
+    for kind, content in data.items():
+        if kind.startswith("text/"):
+            data[kind] = _scrub(content)
+    return output
+
+
+def _scrub(text: str) -> str:
+    """Without this machine's paths and this process's addresses."""
+    for path, name in ((ROOT, "."), (Path.home(), "~"), (Path(tempfile.gettempdir()), "TMP")):
+        if path != Path(path.root):
+            text = re.sub(rf"(?<![\w./]){re.escape(str(path))}(?![\w-])", name, text)
+    return _ADDRESS.sub("0x0", text)

@@ -1,0 +1,177 @@
+"""Lesson to notebook: what is kept, what is made, what is taken out, and how a notebook that does not match is found."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_output
+
+from lessons.convert import CHECKED, ROOT, WIDGET_VIEW, Lesson, clean, convert, faults, find_lessons
+
+SOURCE = """\
+# %% [markdown]
+# # Sums
+#
+# Text.
+
+# %% tags=["exercise"]
+total = ...
+
+# %% tags=["solution"]
+total = 1 + 2
+
+# %% tags=["nbval-check-output"]
+1 + 2
+
+# %%
+%pip --version
+
+# %%
+1 + 2
+"""
+
+
+@pytest.fixture
+def lesson(tmp_path):
+    source = tmp_path / "07_sums.py"
+    source.write_text(SOURCE, encoding="utf-8")
+    return Lesson(source, tmp_path / "07_sums.ipynb")
+
+
+@pytest.fixture
+def executed(lesson):
+    """The lesson's notebook as if a kernel had run it."""
+    notebook = convert(lesson)
+    for count, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), start=1):
+        cell.execution_count = count
+        cell.outputs = [result("3")]
+    return notebook
+
+
+def result(text, **data):
+    return new_output("execute_result", data={"text/plain": text, **data}, execution_count=1)
+
+
+def stream(text, name="stdout"):
+    return new_output("stream", name=name, text=text)
+
+
+def save(notebook, lesson):
+    nbformat.write(notebook, lesson.notebook)
+
+
+def test_cells_keep_their_order_kind_and_tags(lesson):
+    cells = convert(lesson).cells
+    assert [cell.cell_type for cell in cells] == ["markdown"] + ["code"] * 5
+    assert cells[0].source.startswith("# Sums\n\nText.")
+    assert cells[3].metadata.tags == [CHECKED]
+
+
+def test_a_solution_is_folded_and_nothing_else_is(lesson):
+    folded = ["jupyter" in cell.metadata for cell in convert(lesson).cells]
+    assert folded == [False, False, True, False, False, False]
+
+
+def test_ids_are_valid_unique_and_move_with_their_cell(lesson):
+    before = convert(lesson)
+    nbformat.validate(before)
+    ids = [cell.id for cell in before.cells]
+    assert len(set(ids)) == len(ids)
+    lesson.source.write_text("# %%\nnew = 0\n\n" + SOURCE, encoding="utf-8")
+    assert [cell.id for cell in convert(lesson).cells][1:] == ids
+
+
+def test_an_executed_notebook_has_no_faults(lesson, executed):
+    save(clean(executed), lesson)
+    assert faults(lesson) == []
+
+
+def test_a_missing_notebook_is_a_fault(lesson):
+    assert "missing" in faults(lesson)[0]
+
+
+def test_a_stripped_notebook_is_a_fault_in_every_code_cell(lesson):
+    save(convert(lesson), lesson)
+    assert sum("not executed" in fault for fault in faults(lesson)) == 5
+
+
+def test_a_notebook_stripped_of_outputs_alone_is_a_fault(lesson, executed):
+    for cell in executed.cells[1:]:
+        cell.outputs = []
+    save(executed, lesson)
+    assert faults(lesson) == [f"cell 3 is tagged {CHECKED} and has no output to compare"]
+
+
+@pytest.mark.parametrize("change", ["source", "tags", "removed", "kind"])
+def test_a_notebook_that_left_its_lesson_is_a_fault(lesson, executed, change):
+    if change == "source":
+        executed.cells[1].source = "total = 4"
+    elif change == "tags":
+        executed.cells[3].metadata.tags = []
+    elif change == "removed":
+        del executed.cells[-1]
+    else:
+        executed.cells[0].cell_type = "raw"
+    save(executed, lesson)
+    assert "run `make lessons`" in faults(lesson)[0]
+
+
+def test_an_error_output_is_a_fault_unless_the_lesson_shows_it_on_purpose(lesson, executed):
+    error = new_output("error", ename="ValueError", evalue="no", traceback=["no"])
+    executed.cells[1].outputs = [error]
+    save(executed, lesson)
+    assert faults(lesson) == ["cell 1 ended in an error"]
+    lesson.source.write_text(SOURCE.replace('"exercise"', '"exercise", "raises-exception"'), encoding="utf-8")
+    executed.cells[1].metadata.tags.append("raises-exception")
+    save(executed, lesson)
+    assert faults(lesson) == []
+
+
+def test_saved_widget_models_are_a_fault_and_cleaning_removes_them(lesson, executed):
+    executed.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
+    save(executed, lesson)
+    assert "widget models" in faults(lesson)[0]
+    save(clean(executed), lesson)
+    assert faults(lesson) == []
+
+
+def cleaned(notebook, *outputs):
+    """What cleaning leaves of these outputs."""
+    notebook.cells[1].outputs = list(outputs)
+    return clean(notebook).cells[1].outputs
+
+
+def test_a_widget_leaves_its_static_html(executed):
+    view = {WIDGET_VIEW: {"model_id": "1"}, "text/html": "<svg/>"}
+    assert cleaned(executed, result("Explorer()", **view))[0].data == {
+        "text/plain": "Explorer()",
+        "text/html": "<svg/>",
+    }
+
+
+def test_progress_bars_leave_nothing(executed):
+    bar = result("  0%|          | 0/9 [00:00<?, ?it/s]", **{WIDGET_VIEW: {"model_id": "1"}})
+    assert cleaned(executed, bar, stream("\r  0%|     | 0/9\r100%|#####| 9/9\n", "stderr")) == []
+
+
+def test_a_stream_is_one_output_however_it_arrived(executed):
+    outputs = cleaned(executed, stream("a\nb"), stream("c\n"), stream("w\n", "stderr"), stream("d\n"))
+    assert [(each.name, each.text) for each in outputs] == [
+        ("stdout", "a\nbc\n"),
+        ("stderr", "w\n"),
+        ("stdout", "d\n"),
+    ]
+
+
+def test_paths_and_addresses_are_not_saved(executed):
+    text = f"<Model at 0x7f21c0a8b3d0> {ROOT}/data {ROOT}-else 50% | 0x10"
+    assert cleaned(executed, stream(text))[0].text == f"<Model at 0x0> ./data {ROOT}-else 50% | 0x10"
+
+
+def test_cleaning_twice_changes_nothing_more(executed):
+    executed.cells[1].outputs = [stream("a"), stream("b"), result(f"{ROOT}/x 0x7f21c0a8b3d0")]
+    once = nbformat.writes(clean(executed))
+    assert nbformat.writes(clean(nbformat.reads(once, as_version=4))) == once
+
+
+def test_an_unknown_lesson_is_named_with_the_known():
+    with pytest.raises(ValueError, match="no lesson 'knitting'"):
+        find_lessons(["knitting"])
