@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minilm.datasets.registry import Card, DataFile
-from minilm.datasets.store import DataError
+from minilm.datasets.store import DataError, intact
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -46,7 +46,10 @@ def fetch(card: Card, files: Sequence[DataFile], folder: Path) -> None:
         tqdm(total=total, desc=card.name, unit="B", unit_scale=True) as bar,
     ):
         for file in files:
-            fetch_one(file, folder, bar)
+            if intact(folder / file.path, file):
+                bar.update(file.bytes)
+            else:
+                fetch_one(file, folder, bar)
 
 
 def fetch_one(file: DataFile, folder: Path, bar: tqdm) -> None:

@@ -79,7 +79,7 @@ class Card:
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {self.title}", f"  origin   {self.origin}", f"  licence  {self.licence}"]
-        lines += [f"  record   {self.record}", f"  size     {self.bytes:,} bytes in {len(self.files)} files"]
+        lines += [f"  record   {self.record}", f"  size     {self.size()}"]
         lines += [f"  {split:<8} {size}" for split, size in self.splits.items()]
         lines += [f"  dials    {', '.join(self.dials)}"] if self.dials else []
         lines += [f"  {line}" for line in self.note.splitlines()]
@@ -87,6 +87,10 @@ class Card:
             f"  {file.sha256}  {file.bytes:>13,}  {file.path}  ({self.vouched(file)})" for file in self.files
         ]
         return "\n".join(lines)
+
+    def size(self) -> str:
+        """Bytes and number of files, in words."""
+        return f"{self.bytes:,} bytes in {len(self.files)} files" if self.files else "generated when loaded"
 
     def vouched(self, file: DataFile) -> str:
         """In words, who computed the SHA-256 of a file."""

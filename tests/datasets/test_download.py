@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from minilm.datasets import DataError
 from minilm.datasets.store import collect, locate
@@ -107,6 +109,22 @@ def test_a_changed_cached_file_is_not_used_when_the_server_is_gone(server, cache
     server.faults = ["error", "error"]
     with pytest.raises(DataError, match=r"sub/letters\.txt"):
         locate(card, "all")
+
+
+def test_two_that_want_the_same_file_fetch_it_once(server, cache, capsys):
+    card = server.card(letters=LETTERS)
+    cache.mkdir()
+    with FileLock(cache / "toy.lock"):
+        waiting = threading.Thread(target=locate, args=(card, "all"))
+        waiting.start()
+        while "Fetching" not in capsys.readouterr().out:
+            assert waiting.is_alive()
+            waiting.join(0.01)
+        (cache / "sub").mkdir()
+        (cache / "sub" / "letters.txt").write_bytes(LETTERS)
+    waiting.join()
+    assert server.ranges == []
+    assert "corrupt" not in capsys.readouterr().out
 
 
 def test_the_mirror_is_read_without_a_network(server, cache, tmp_path, monkeypatch):

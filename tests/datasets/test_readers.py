@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilm import datasets
@@ -206,11 +206,13 @@ def test_sets_outside_the_mirror_load_through_the_same_door(tmp_path, monkeypatc
     assert datasets.load("e2e")[0].reference == "B"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab\n", min_size=1, max_size=300))
 def test_the_parts_of_a_text_are_the_text(whole):
     assert "".join(text.part(whole, split) for split in ("train", "dev", "test")) == whole
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(), max_size=300))
 def test_the_parts_of_a_list_are_the_list(whole):
     train, dev, test = (text.part(whole, split) for split in ("train", "dev", "test"))

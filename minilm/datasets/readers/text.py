@@ -25,7 +25,7 @@ def running_text(path: Path, split: str) -> str:
 def part(data: str | list, split: str) -> str | list:
     """A contiguous share of a text or list: 90% train, 5% dev, 5% test, or all of it.
 
-    A text is cut after the first blank line from the boundary on, so that no paragraph (no speech of a play) lies in
+    A text is cut after the first blank line that ends at the boundary or later, so that no paragraph (no speech of a play) lies in
     two splits. The three parts, one after the other, are the whole.
 
     Raises:
@@ -43,7 +43,7 @@ def cut(data: str | list, share: float) -> int:
     """Index that cuts off the first `share` of the data; in a text, moved on to the next paragraph if there is one."""
     index = round(share * len(data))
     if isinstance(data, str) and 0 < index < len(data):
-        blank = data.find("\n\n", index)
+        blank = data.find("\n\n", max(index - 2, 0))
         return index if blank < 0 else blank + 2
     return index
 
