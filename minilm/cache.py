@@ -17,8 +17,8 @@ from minilm.config import ModelConfig
 class KVCache:
     """Room for `capacity` tokens in each of `batch_size` rows.
 
-    Rows may differ in length: pass `lengths` to the first, right-padded pass through `pad_to`, and every row goes on
-    from its own last token; what its padding left behind is masked until it is overwritten.
+    Rows may differ in length: read them right-padded in one pass, then call `set_lengths`, and every row goes on from
+    its own last token, one at a time; what its padding left behind is masked until it is overwritten.
     """
 
     def __init__(

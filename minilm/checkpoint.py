@@ -7,6 +7,8 @@ A pretrained model is a folder in GPT-2's published layout: `config.json`, `mode
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from minilm.devices import resolve_device
 from minilm.files import atomic_file, atomic_folder
 from minilm.gpt2_format import config_from_gpt2, config_to_gpt2, weights_from_gpt2, weights_to_gpt2
 from minilm.model import MiniLM
@@ -63,13 +66,34 @@ def load_pretrained(name: str | Path, device: str = "cpu") -> tuple[MiniLM, BPET
     Raises:
         FileNotFoundError: there is no such checkpoint.
         CheckpointError: a file in it is truncated, malformed, or of another kind of model.
+        ValueError: this machine has no such device.
     """
     folder = find_checkpoint(name)
-    config = config_from_gpt2(_read_json(folder / "config.json"))
-    weights = read_tensors(folder / "model.safetensors")[0]
+    path = folder / "config.json"
+    settings = _read_json(path)
+    with _errors_name(path):
+        config = config_from_gpt2(settings)
+    path = folder / "model.safetensors"
+    weights = read_tensors(path)[0]
+    with _errors_name(path):
+        weights = weights_from_gpt2(weights, config.n_layer)
     model = MiniLM(config)
-    load_weights(model, weights_from_gpt2(weights, config.n_layer), folder)
-    return model.to(device).eval(), BPETokenizer.load(folder / "tokenizer.json")
+    load_weights(model, weights, path)
+    return model.to(resolve_device(device)).eval(), _load_tokenizer(
+        folder / "tokenizer.json", config.vocab_size
+    )
+
+
+def _load_tokenizer(path: Path, vocab_size: int) -> BPETokenizer:
+    """The tokenizer, if all of its ids are among the model's."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; a checkpoint folder holds {', '.join(GPT2_FILES)}")
+    tokenizer = BPETokenizer.load(path)
+    if tokenizer.vocab_size > vocab_size:
+        raise CheckpointError(
+            f"{path} has {tokenizer.vocab_size} tokens, but the model only {vocab_size}: they do not belong together"
+        )
+    return tokenizer
 
 
 def find_checkpoint(name: str | Path) -> Path:
@@ -123,9 +147,21 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; a checkpoint folder holds {', '.join(GPT2_FILES)}")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); restore or remake it") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a JSON {type(content).__name__}, not an object of settings")
+    return content
+
+
+@contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """A ValueError about a file's content becomes a `CheckpointError` that says which file it is."""
+    try:
+        yield
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _download_gpt2() -> Path:

@@ -61,7 +61,7 @@ class ModelConfig:
             raise ValueError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
-            raise ValueError(f"ModelConfig has no field {sorted(unknown)[0]!r}")
+            raise ValueError(f"ModelConfig has no field {min(unknown)!r}")
         return cls(**{**PRESETS[name], **changes})
 
 

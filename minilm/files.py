@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 
 class SaveError(OSError):
     """Saving failed; what was there before is untouched."""
@@ -27,7 +29,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         yield draft
         _flush(draft)
         os.replace(draft, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # safetensors reports a full disk as an error of its own
         raise SaveError(f"could not save {target}: {error}; the previous file, if any, is intact") from error
     finally:
         draft.unlink(missing_ok=True)
@@ -44,21 +46,32 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     old = target.with_name(f".{target.name}.old")
     try:
+        shutil.rmtree(draft, ignore_errors=True)  # of a process with this number that was killed
         draft.mkdir(parents=True)
         yield draft
         for file in draft.iterdir():
             _flush(file)
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            os.rename(target, old)
-        os.rename(draft, target)
-        shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+        _take_place(draft, target, old)
+    except (OSError, SafetensorError) as error:
         raise SaveError(
             f"could not save {target}: {error}; the previous folder, if any, is intact"
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _take_place(draft: Path, target: Path, old: Path) -> None:
+    """Put a folder where another may stand; if that fails, the other one comes back."""
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.rename(target, old)
+    try:
+        os.rename(draft, target)
+    except OSError:
+        if old.exists():
+            os.rename(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

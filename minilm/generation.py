@@ -74,7 +74,7 @@ def generate(
         return tokens
     new += new[-1:] * (
         max_new_tokens - len(new)
-    )  # every row has stopped, so the last token is the stop token
+    )  # once every row has stopped, the last token is the stop token
     return torch.cat([tokens.to(new[0].device), torch.stack(new, dim=1)], dim=1)
 
 
@@ -90,7 +90,7 @@ def complete(
     attribute: Tensor | None = None,
 ) -> list[list[int]]:
     """Continuations of prompts that differ in length, decoded together; each ends before its stop token."""
-    if not prompts or not all(prompts):
+    if not prompts or not all(len(prompt) for prompt in prompts):
         raise ValueError("every prompt needs at least one token; start a text with tok.end_of_text")
     lengths = torch.tensor([len(prompt) for prompt in prompts])
     tokens = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.int64)
@@ -109,7 +109,7 @@ def complete(
         attribute,
         slide=False,
     )
-    new = torch.stack([step.token for step in steps], dim=1).tolist()
+    new = torch.cat([tokens[:, :0], *(step.token[:, None].cpu() for step in steps)], dim=1).tolist()
     return [row[: row.index(stop_token)] if stop_token in row else row for row in new]
 
 
@@ -128,11 +128,11 @@ def stream(
 ) -> Iterator[Step]:
     """The same, a `Step` at a time; it ends early once every row has produced the stop token.
 
-    `lengths` (B,) says how many tokens of each right-padded row are real. Errors are as for `generate`, and are
-    raised by this call, before the first token is drawn.
+    `lengths` (B,) says how many tokens of each right-padded row are real; such rows cannot slide. Errors are as for
+    `generate`, and are raised by this call, before the first token is drawn.
     """
     check_settings(max_new_tokens, temperature, top_k, top_p)
-    model_check(model, tokens, max_new_tokens, slide)
+    check_prompt(model, tokens, max_new_tokens, slide, lengths)
     decoder = Decoder(model, tokens.to(model.device), max_new_tokens, lengths, attribute)
     draws = uniform_draws(seed, tokens.size(0), max_new_tokens).to(model.device)
     return _stream(decoder, draws, temperature, top_k, top_p, stop_token)
@@ -166,7 +166,10 @@ def next_token_probabilities(
     logits: Tensor, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> Tensor:
     """The distribution (B, vocab) that a token is drawn from, given logits (B, vocab)."""
-    logits = logits.float() / (temperature or 1.0)
+    logits = logits.float()
+    logits = (logits - logits.amax(dim=-1, keepdim=True)) / (
+        temperature or 1.0
+    )  # the tiniest temperature overflows to -inf
     if top_k is not None and top_k < logits.size(-1):
         threshold = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < threshold, float("-inf"))
@@ -187,7 +190,9 @@ def keep_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
 
 def uniform_draws(seed: int | None, n_row: int, n_step: int) -> Tensor:
     """(B, new) numbers in [0, 1), one stream a row, made on the CPU so that every device gets the same."""
-    seed = torch.seed() if seed is None else seed
+    seed = (
+        torch.Generator().seed() if seed is None else seed
+    )  # a fresh one, and torch's own generator stays as it is
     streams = [torch.Generator().manual_seed((seed * 1_000_003 + row) % 2**63) for row in range(n_row)]
     return torch.stack(
         [torch.rand(n_step, generator=generator, dtype=torch.float64) for generator in streams]
@@ -213,7 +218,9 @@ def check_settings(max_new_tokens: int, temperature: float, top_k: int | None, t
         raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p}")
 
 
-def model_check(model, tokens: Tensor, max_new_tokens: int, slide: bool) -> None:
+def check_prompt(
+    model, tokens: Tensor, max_new_tokens: int, slide: bool, lengths: Tensor | None = None
+) -> None:
     """Refuse prompts that the model cannot read; warn when the window will have to slide."""
     if tokens.dim() != 2 or tokens.numel() == 0:
         raise ValueError(
@@ -221,8 +228,12 @@ def model_check(model, tokens: Tensor, max_new_tokens: int, slide: bool) -> None
             "start a text with tok.end_of_text"
         )
     check_ids(tokens, model.config.vocab_size)
+    if lengths is not None and not 1 <= int(lengths.min()) <= int(lengths.max()) <= tokens.size(1):
+        raise ValueError(
+            f"lengths must lie in 1 .. {tokens.size(1)}, the width of the batch, not {lengths.tolist()}"
+        )
     needed = tokens.size(1) + max_new_tokens - 1  # the last token is never read
-    if needed > model.window and not slide:
+    if needed > model.window and (not slide or lengths is not None):
         raise ValueError(
             f"a prompt of {tokens.size(1)} tokens and {max_new_tokens} new ones do not fit into a window of "
             f"{model.window}: shorten them, or pass slide=True to forget the beginning"

@@ -56,12 +56,14 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
     """The shape that a GPT-2 `config.json` describes; dropout is left at 0.
 
     Raises:
-        ValueError: the file describes another architecture, or a variant of GPT-2 that `MiniLM` is not.
+        ValueError: the file describes another architecture, a variant of GPT-2 that `MiniLM` is not, or lacks a size.
     """
     if settings.get("model_type") != "gpt2":
         raise ValueError(
             f"model_type is {settings.get('model_type')!r}; MiniLM reads checkpoints of type 'gpt2'"
         )
+    if missing := {"vocab_size", "n_layer", "n_head", "n_embd"} - settings.keys():
+        raise ValueError(f"{min(missing)} is missing")
     expected = {"activation_function": ("gelu_new", "gelu_pytorch_tanh"), "scale_attn_weights": (True,)}
     expected |= {"scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
     expected |= {"add_cross_attention": (False,), "n_inner": (None, 4 * settings["n_embd"])}
@@ -110,7 +112,7 @@ def weights_from_gpt2(weights: dict[str, Tensor], n_layer: int) -> dict[str, Ten
         ) from None
     if weights:
         raise ValueError(
-            f"the checkpoint has a tensor {sorted(weights)[0]!r} that a GPT-2 of {n_layer} layers has not"
+            f"the checkpoint has a tensor {min(weights)!r} that a GPT-2 of {n_layer} layers has not"
         )
     return state
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minilm.model import evaluating
-from minilm.objectives import Batch, next_token_loss
+from minilm.objectives import IGNORE, Batch, next_token_loss
 
 
 class Perplexity(NamedTuple):
@@ -67,11 +67,17 @@ def token_losses(model, tokens: Tensor, targets: Tensor) -> Tensor:
 
 @torch.no_grad()
 def mean_loss(model, batches: Sequence[Batch]) -> float:
-    """Loss in nats per token over fixed batches, each target weighing the same."""
+    """Loss in nats per token over fixed batches, each target weighing the same.
+
+    Raises:
+        ValueError: there is no target to predict in any batch.
+    """
     total, count = 0.0, 0
     with evaluating(model):
         for batch in batches:
-            n_target = int((batch.targets >= 0).sum())
+            n_target = int((batch.targets != IGNORE).sum())
             total += next_token_loss(model, batch.to(model.device)).item() * n_target
             count += n_target
+    if not count:
+        raise ValueError("there is nothing to predict: the batches hold no target")
     return total / count

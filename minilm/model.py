@@ -224,7 +224,7 @@ class MiniLM(nn.Module):
         return self.token_embedding.weight.device
 
     def check(self, tokens: Tensor) -> None:
-        """Refuse tokens that are no (B, T) of known ids. On an accelerator that trains, batch makers check instead."""
+        """Refuse tokens that are no (B, T) of known ids; on an accelerator that trains, their values go unchecked."""
         if tokens.dim() != 2 or tokens.numel() == 0:
             raise ValueError(
                 f"tokens must be a non-empty (batch, time) tensor, not of shape {tuple(tokens.shape)}"

@@ -35,15 +35,17 @@ class Batch:
 
 
 def next_token_loss(model, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-    """Mean of -log P(target) in nats over the targets that count."""
+    """Mean of -log P(target) in nats over the targets that count; 0 where none does."""
     options = {} if batch.attribute is None else {"attribute": batch.attribute}
     logits = model(batch.tokens, **options).logits  # (B, T, vocab)
-    return F.cross_entropy(
+    total = F.cross_entropy(
         logits.flatten(0, 1).float(),
         batch.targets.flatten(),
         ignore_index=IGNORE,
         label_smoothing=label_smoothing,
+        reduction="sum",
     )
+    return total / (batch.targets != IGNORE).sum().clamp(min=1)
 
 
 class NextToken:
@@ -65,7 +67,7 @@ class NextToken:
         if len(self.tokens) <= context_length:
             raise ValueError(
                 f"a text of {len(self.tokens)} tokens is too short for windows of {context_length} and their targets: "
-                f"add text, or use context_length <= {max(len(self.tokens) - 1, 0)}"
+                f"it takes {context_length + 1}; add text or choose a smaller context_length"
             )
 
     def batch(self, index: int) -> Batch:
@@ -107,6 +109,7 @@ class Documents:
         repeats = -(-context_length // self.length)  # the last windows run on into the first documents
         self.tokens = torch.cat([text, *[text] * repeats])[: self.length + context_length + 1]
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        self._epoch, self._order = -1, self.starts
 
     def batch(self, index: int) -> Batch:
         """The batch with this index, always the same."""
@@ -118,7 +121,7 @@ class Documents:
     def start_of(self, row: int) -> int:
         """Which document the row with this number, counted over all epochs, starts with."""
         epoch, place = divmod(row, len(self.starts))
-        if getattr(self, "_epoch", None) != epoch:
+        if self._epoch != epoch:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self._epoch, self._order = epoch, torch.randperm(len(self.starts), generator=generator)
         return int(self._order[place])

@@ -78,6 +78,10 @@ class Sites:
                 raise ValueError(
                     f"there is no site {site!r} (layer {layer}); the sites are {', '.join(SITES)}"
                 )
+            if (layer is None) != (site not in LAYER_SITES):
+                raise ValueError(
+                    f"the site {site!r} cannot stand at layer {layer}: only embedding and logits have the layer None"
+                )
 
     def at(self, site: str, layer: int | None = None) -> tuple[Delta, ...]:
         """The deltas standing at one place, possibly none."""

@@ -52,19 +52,38 @@ class Trace:
         """Residual stream (B, T, d) entering block 0 and leaving every block."""
         self._seen: dict[int, tuple[Attended, int]] = {}
         self._combined: Tensor | None = None
+        self._continued = False
         self._logits: TracedLogits | None = None
 
     @property
     def logits(self) -> TracedLogits:
-        """Logits with and without tuning; the base is run here, the first time they are asked for."""
+        """Logits with and without tuning; the base is run here, the first time they are asked for.
+
+        Raises:
+            RuntimeError: nothing was traced, or only the end of a text that a cache holds the beginning of.
+        """
         if self._combined is None:
             raise RuntimeError(
                 "nothing was traced yet: call the model inside the `with trace(model)` block first"
             )
+        if self._continued:
+            raise RuntimeError(
+                "the last traced pass read only the newest tokens of a text whose beginning is in a cache: "
+                "to compare with the base, trace one pass over the whole text"
+            )
         if self._logits is None:
             with torch.no_grad(), evaluating(self._base):
-                self._logits = TracedLogits(self._base(self.tokens).logits, self._combined)
+                self._logits = TracedLogits(self._run_base(), self._combined)
         return self._logits
+
+    def _run_base(self) -> Tensor:
+        """The base's logits (B, T, vocab), by the explicit attention that the traced pass used, and unrecorded."""
+        base, before = self._base, (self._base.recorder, self._base.explicit_attention)
+        base.recorder, base.explicit_attention = None, True
+        try:
+            return base(self.tokens).logits
+        finally:
+            base.recorder, base.explicit_attention = before
 
     def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None:
         """Called by the model for every layer."""
@@ -76,6 +95,8 @@ class Trace:
         self.states = [state.detach() for state in reading.states]
         n_token = reading.tokens.size(1)
         self.attention, self.gates = {}, {}
+        n_row = max(attended.query.size(-2) for attended, _ in self._seen.values())
+        self._continued = reading.cache is not None and reading.cache.length > n_row
         for layer, (attended, n_memory) in sorted(self._seen.items()):
             n_virtual = attended.query.size(-2) - n_token
             self.attention[layer] = attended.weights[:, :, -n_token:].detach()  # virtual tokens ask nothing
