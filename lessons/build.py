@@ -20,7 +20,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from lessons.convert import Lesson, clean, convert, faults, find_lessons
+from lessons.convert import Lesson, clean, convert, find_lessons
+from lessons.faults import faults
 from lessons.profiles import PROFILES, VARIABLE, Profile, profile
 
 CELL_TIMEOUT = 600  # seconds; far above any lesson's budget, so that only a stuck cell meets it

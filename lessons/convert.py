@@ -1,4 +1,4 @@
-"""From a lesson's source to its notebook, and whether the two still agree.
+"""From a lesson's source to its notebook.
 
 A lesson is written as a Python file in percent format (it diffs, greps and lints); it is read as a notebook. What is
 saved depends on the lesson alone: no random cell ids, no machine's paths, no widget models that a viewer would have
@@ -77,45 +77,15 @@ def convert(lesson: Lesson) -> NotebookNode:
 def clean(notebook: NotebookNode) -> NotebookNode:
     """The executed notebook without what differs from run to run or from machine to machine; changed in place."""
     notebook.metadata = _notebook_metadata()
-    for cell in _code_cells(notebook):
+    for _, cell in code_cells(notebook):
         cell.metadata.pop("execution", None)
         cell.outputs = [output for output in map(_clean_output, _joined(cell.outputs)) if output is not None]
     return notebook
 
 
-def faults(lesson: Lesson) -> list[str]:
-    """Why the saved notebook is not this lesson, executed; empty when it is."""
-    if not lesson.notebook.exists():
-        return [f"{lesson.notebook.name} is missing: run `make lessons`"]
-    saved = nbformat.read(lesson.notebook, as_version=4)
-    return [*_source_faults(convert(lesson), saved), *_execution_faults(saved)]
-
-
-def _source_faults(fresh: NotebookNode, saved: NotebookNode) -> Iterator[str]:
-    if len(fresh.cells) != len(saved.cells):
-        yield f"the lesson has {len(fresh.cells)} cells, its notebook {len(saved.cells)}: run `make lessons`"
-    for index, (ours, theirs) in enumerate(zip(fresh.cells, saved.cells, strict=False)):
-        if any(ours.get(key) != theirs.get(key) for key in ("id", "cell_type", "source", "metadata")):
-            yield f"cell {index} differs from its lesson: run `make lessons`"
-
-
-def _execution_faults(saved: NotebookNode) -> Iterator[str]:
-    if "widgets" in saved.metadata:
-        yield "it holds widget models, for which a static viewer fetches code from the network"
-    for index, cell in enumerate(saved.cells):
-        if cell.cell_type != "code":
-            continue
-        tags = cell.metadata.get("tags", ())
-        if cell.execution_count is None:
-            yield f"cell {index} was not executed"
-        if CHECKED in tags and not cell.outputs:
-            yield f"cell {index} is tagged {CHECKED} and has no output to compare"
-        if MAY_RAISE not in tags and any(output.output_type == "error" for output in cell.outputs):
-            yield f"cell {index} ended in an error"
-
-
-def _code_cells(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    return (cell for cell in notebook.cells if cell.cell_type == "code")
+def code_cells(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
+    """The code cells, each with its place among all cells."""
+    return ((index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code")
 
 
 def _notebook_metadata() -> NotebookNode:

@@ -4,7 +4,8 @@ import nbformat
 import pytest
 
 from lessons import build
-from lessons.convert import Lesson, faults
+from lessons.convert import Lesson
+from lessons.faults import faults
 from lessons.profiles import PROFILES, VARIABLE
 
 GOOD = f"""\
@@ -23,7 +24,7 @@ BAD = GOOD + "\n# %% [markdown]\n# ## Where it breaks\n\n# %%\nraise ValueError(
 @pytest.fixture
 def lesson(tmp_path):
     (tmp_path / "notebooks").mkdir()
-    return Lesson(tmp_path / "07_lesson.py", tmp_path / "notebooks" / "07_lesson.ipynb")
+    return Lesson(tmp_path / "00_lesson.py", tmp_path / "notebooks" / "00_lesson.ipynb")
 
 
 def test_a_lesson_runs_in_the_notebooks_folder_under_its_profile_and_is_saved(lesson):
@@ -41,7 +42,7 @@ def test_a_failing_lesson_is_told_with_its_place_and_leaves_the_notebook_as_it_w
     lesson.source.write_text(BAD, encoding="utf-8")
     lesson.notebook.write_text("as it was", encoding="utf-8")
     problem = build.build(lesson, PROFILES["smoke"])
-    assert "07_lesson, cell 3 (below “Where it breaks”)" in problem
+    assert "00_lesson, cell 3 (below “Where it breaks”)" in problem
     assert "ValueError: the learning rate is -1" in problem
     assert lesson.notebook.read_text(encoding="utf-8") == "as it was"
 
@@ -61,4 +62,4 @@ def test_the_command_line_fails_when_a_notebook_has_faults(lesson, monkeypatch, 
     lesson.source.write_text(GOOD, encoding="utf-8")
     monkeypatch.setattr(build, "find_lessons", lambda names: [lesson])
     assert build.main(["--check"]) == 1
-    assert "07_lesson: 07_lesson.ipynb is missing" in capsys.readouterr().err
+    assert "00_lesson: 00_lesson.ipynb is missing" in capsys.readouterr().err

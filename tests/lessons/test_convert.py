@@ -1,10 +1,10 @@
-"""Lesson to notebook: what is kept, what is made, what is taken out, and how a notebook that does not match is found."""
+"""Lesson to notebook: what is kept, what is made, what is taken out."""
 
 import nbformat
 import pytest
 from nbformat.v4 import new_output
 
-from lessons.convert import CHECKED, ROOT, WIDGET_VIEW, Lesson, clean, convert, faults, find_lessons
+from lessons.convert import CHECKED, ROOT, WIDGET_VIEW, Lesson, clean, convert, find_lessons
 
 SOURCE = """\
 # %% [markdown]
@@ -54,10 +54,6 @@ def stream(text, name="stdout"):
     return new_output("stream", name=name, text=text)
 
 
-def save(notebook, lesson):
-    nbformat.write(notebook, lesson.notebook)
-
-
 def test_cells_keep_their_order_kind_and_tags(lesson):
     cells = convert(lesson).cells
     assert [cell.cell_type for cell in cells] == ["markdown"] + ["code"] * 5
@@ -77,60 +73,6 @@ def test_ids_are_valid_unique_and_move_with_their_cell(lesson):
     assert len(set(ids)) == len(ids)
     lesson.source.write_text("# %%\nnew = 0\n\n" + SOURCE, encoding="utf-8")
     assert [cell.id for cell in convert(lesson).cells][1:] == ids
-
-
-def test_an_executed_notebook_has_no_faults(lesson, executed):
-    save(clean(executed), lesson)
-    assert faults(lesson) == []
-
-
-def test_a_missing_notebook_is_a_fault(lesson):
-    assert "missing" in faults(lesson)[0]
-
-
-def test_a_stripped_notebook_is_a_fault_in_every_code_cell(lesson):
-    save(convert(lesson), lesson)
-    assert sum("not executed" in fault for fault in faults(lesson)) == 5
-
-
-def test_a_notebook_stripped_of_outputs_alone_is_a_fault(lesson, executed):
-    for cell in executed.cells[1:]:
-        cell.outputs = []
-    save(executed, lesson)
-    assert faults(lesson) == [f"cell 3 is tagged {CHECKED} and has no output to compare"]
-
-
-@pytest.mark.parametrize("change", ["source", "tags", "removed", "kind"])
-def test_a_notebook_that_left_its_lesson_is_a_fault(lesson, executed, change):
-    if change == "source":
-        executed.cells[1].source = "total = 4"
-    elif change == "tags":
-        executed.cells[3].metadata.tags = []
-    elif change == "removed":
-        del executed.cells[-1]
-    else:
-        executed.cells[0].cell_type = "raw"
-    save(executed, lesson)
-    assert "run `make lessons`" in faults(lesson)[0]
-
-
-def test_an_error_output_is_a_fault_unless_the_lesson_shows_it_on_purpose(lesson, executed):
-    error = new_output("error", ename="ValueError", evalue="no", traceback=["no"])
-    executed.cells[1].outputs = [error]
-    save(executed, lesson)
-    assert faults(lesson) == ["cell 1 ended in an error"]
-    lesson.source.write_text(SOURCE.replace('"exercise"', '"exercise", "raises-exception"'), encoding="utf-8")
-    executed.cells[1].metadata.tags.append("raises-exception")
-    save(executed, lesson)
-    assert faults(lesson) == []
-
-
-def test_saved_widget_models_are_a_fault_and_cleaning_removes_them(lesson, executed):
-    executed.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {}}
-    save(executed, lesson)
-    assert "widget models" in faults(lesson)[0]
-    save(clean(executed), lesson)
-    assert faults(lesson) == []
 
 
 def cleaned(notebook, *outputs):

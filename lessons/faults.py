@@ -1,0 +1,95 @@
+"""Why a saved notebook must not be shown: it left its lesson, was not executed, holds one machine's traces, or lacks
+exercises."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from lessons.convert import CHECKED, MAY_RAISE, ROOT, SOLUTION, Lesson, code_cells, convert
+
+EXERCISES = 3
+"""How many exercises a lesson has at least; the welcome, lesson 00, is free of that."""
+
+_CALL = re.compile(r'^(check|solution)\(\s*"([^"]+)"', re.MULTILINE)
+_PLACES = (
+    str(ROOT),
+    str(Path.home()),
+    tempfile.gettempdir(),
+    "/home",
+    "/root",
+    "/Users",
+    "/tmp",
+    r"C:\Users",
+)
+_PATH = re.compile(
+    rf"(?<![\w./~<])(?:{'|'.join(re.escape(place) for place in _PLACES if len(place) > 1)})(?![\w-])[^\s'\"<]*"
+)
+
+
+def faults(lesson: Lesson) -> list[str]:
+    """Every reason why the saved notebook is not this lesson, executed and fit to be read; empty when it is."""
+    if not lesson.notebook.exists():
+        return [f"{lesson.notebook.name} is missing: run `make lessons`"]
+    fresh, saved = convert(lesson), nbformat.read(lesson.notebook, as_version=4)
+    found = [*_source_faults(fresh, saved), *_execution_faults(saved), *_machine_faults(saved)]
+    return found if lesson.name.startswith("00") else [*found, *_exercise_faults(fresh)]
+
+
+def _source_faults(fresh: NotebookNode, saved: NotebookNode) -> Iterator[str]:
+    if len(fresh.cells) != len(saved.cells):
+        yield f"the lesson has {len(fresh.cells)} cells, its notebook {len(saved.cells)}: run `make lessons`"
+    for index, (ours, theirs) in enumerate(zip(fresh.cells, saved.cells, strict=False)):
+        if any(ours.get(key) != theirs.get(key) for key in ("id", "cell_type", "source", "metadata")):
+            yield f"cell {index} differs from its lesson: run `make lessons`"
+
+
+def _execution_faults(saved: NotebookNode) -> Iterator[str]:
+    for index, cell in code_cells(saved):
+        tags = cell.metadata.get("tags", ())
+        if cell.execution_count is None:
+            yield f"cell {index} was not executed"
+        if CHECKED in tags and not cell.outputs:
+            yield f"cell {index} is tagged {CHECKED} and has no output to compare"
+        if MAY_RAISE not in tags and any(output.output_type == "error" for output in cell.outputs):
+            yield f"cell {index} ended in an error"
+
+
+def _machine_faults(saved: NotebookNode) -> Iterator[str]:
+    if "widgets" in saved.metadata:
+        yield "it holds widget models, for which a static viewer fetches code from the network"
+    for index, cell in code_cells(saved):
+        for output in cell.outputs:
+            if output.get("name") == "stderr":
+                yield f"cell {index} writes to stderr: {output.text.strip().splitlines()[0]!r}"
+            if place := _PATH.search(_text(output)):
+                yield f"cell {index} shows a path of one machine: {place[0]!r}"
+
+
+def _exercise_faults(fresh: NotebookNode) -> Iterator[str]:
+    """Exercises are counted by name; each needs exactly one solution, in a folded cell below it."""
+    calls: dict[str, Counter[str]] = {"check": Counter(), "solution": Counter()}
+    for index, cell in code_cells(fresh):
+        for call, name in _CALL.findall(cell.source):
+            calls[call][name] += 1
+            if call == "solution" and SOLUTION not in cell.metadata.get("tags", ()):
+                yield f"cell {index} shows the solution of {name!r}: tag it {SOLUTION}"
+    if len(calls["check"]) < EXERCISES:
+        yield f"it has {len(calls['check'])} exercises with check(...) and needs {EXERCISES}"
+    for name in calls["check"] | calls["solution"]:
+        if calls["check"][name] != 1 or calls["solution"][name] != 1:
+            yield (
+                f"exercise {name!r} is checked {calls['check'][name]} and solved {calls['solution'][name]} times, not once"
+            )
+
+
+def _text(output: NotebookNode) -> str:
+    """All that an output shows as text."""
+    shown = [text for kind, text in output.get("data", {}).items() if kind.startswith(("text/", "image/svg"))]
+    return "\n".join([output.get("text", ""), *output.get("traceback", ()), *shown])
