@@ -1,0 +1,81 @@
+"""Conditioning on what a story will turn out to be: a keyword in it, its ending, its plot, its hero.
+
+Doob's h-transform. Let h(s) be the probability that a story in state s will have the attribute. A walk whose every
+step s -> s' is taken with probability P(s'|s) h(s') / h(s) has exactly the law of the stories that have it. A state
+is a node and whether the attribute is settled: once the keyword has been said, or the hero named, h = 1 and the walk is free.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minilm.storyworld.automaton import Automaton, Branch, End, Node, Say, Told, Write
+from minilm.storyworld.grammar import HERO
+
+ATTRIBUTES = ("keyword", "ending", "plot", HERO)
+"""Names of the attributes that a story has."""
+
+
+class Outlook(NamedTuple):
+    """What a step means for an attribute."""
+
+    chance: float
+    """h after the step."""
+    settled: bool
+    """Whether the attribute is certain from here on."""
+
+
+CERTAIN = Outlook(1.0, True)
+
+
+class Condition:
+    """One attribute's value, with h for every node."""
+
+    def __init__(self, automaton: Automaton, name: str, value: str) -> None:
+        self.name, self.value, self.automaton = name, value, automaton
+        self._slot = automaton.slots.index(HERO)
+        self._filler = next(
+            (i for i, f in enumerate(automaton.grammar.slots[HERO].fillers) if f.text == value), None
+        )
+        self.h: list[float] = []
+        """(nodes,) P(attribute | node) while it is not settled."""
+        for node in automaton.nodes:
+            self.h.append(self._chance(node))
+
+    @property
+    def prior(self) -> float:
+        """P(attribute), the share of stories that have it."""
+        return self.h[self.automaton.root]
+
+    def after(self, node: Write | Say | End, filler: int) -> Outlook:
+        """The outlook once `node` has spoken, with `filler` in its slot, when nothing was settled before."""
+        if isinstance(node, End):
+            return Outlook(self._chance(node), False)
+        if self.name == "keyword" and isinstance(node, Write) and self.value in node.keywords:
+            return CERTAIN
+        if self.name == HERO and isinstance(node, Say) and node.slot == self._slot:
+            return CERTAIN if filler == self._filler else Outlook(0.0, False)
+        return Outlook(self.h[node.next], False)
+
+    def _chance(self, node: Node) -> float:
+        """h of a node whose successors have theirs."""
+        if isinstance(node, Branch):
+            return sum(p * self.h[n] for p, n in zip(*node, strict=True))
+        if isinstance(node, Told):
+            return self.h[node.next]
+        if isinstance(node, End):
+            return float(self.value == getattr(node, self.name, None))
+        if isinstance(node, Say):
+            return sum(p * self.after(node, i).chance for p, i in zip(node.chances, node.pool, strict=True))
+        return self.after(node, -1).chance
+
+
+def possible_values(automaton: Automaton) -> dict[str, tuple[str, ...]]:
+    """Every value that the grammar writes down for each attribute, in the file's order."""
+    ends = [node for node in automaton.nodes if isinstance(node, End)]
+    return {
+        "keyword": tuple(automaton.grammar.keywords),
+        "ending": tuple(dict.fromkeys(end.ending for end in ends)),
+        "plot": tuple(automaton.grammar.plots),
+        HERO: tuple(filler.text for filler in automaton.grammar.slots[HERO].fillers),
+    }

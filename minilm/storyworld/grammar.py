@@ -1,0 +1,154 @@
+"""The parts of a story grammar as data: slots and their fillers, templates, scenes, plots.
+
+`loading.py` makes a `Grammar` from the file that a teacher edits, `validation.py` proves it sound, `automaton.py`
+turns it into a graph to walk. Every part remembers its line, so that an error can name it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+HERO = "hero"
+"""The slot that every story must mention: one of its attributes."""
+ARTICLE = "a"
+"""The form of a mention that puts the filler's article before its text: `{a object}`."""
+
+
+class GrammarError(ValueError):
+    """A grammar that cannot be told, with the file and line where it goes wrong."""
+
+    def __init__(self, source: str, line: int, message: str) -> None:
+        super().__init__(f"{source}:{line}: {message}")
+        self.source, self.line = source, line
+
+
+@dataclass(frozen=True, slots=True)
+class Filler:
+    """One thing that a slot may stand for."""
+
+    text: str
+    """What a bare mention writes, for instance "red kite"."""
+    article: str
+    """What `{a object}` writes before it: "a", "an", "some"..."""
+    weight: float
+    """Chance relative to the other fillers of the slot."""
+    forms: Mapping[str, str]
+    """Its other forms by name: those of its agreement class (pronouns), then its own."""
+    tags: frozenset[str]
+    """Names by which a plot's cast may choose it."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A role: bound to one filler at its first mention in a story, unless `free`: then drawn anew each time."""
+
+    name: str
+    fillers: tuple[Filler, ...]
+    free: bool
+    line: int
+
+
+class Text(NamedTuple):
+    """Words that stand in a template as they are; the space before them is part of them."""
+
+    text: str
+
+
+class Mention(NamedTuple):
+    """A place in a template where a slot's filler is written."""
+
+    slot: str
+    form: str
+    """"" for the filler's text, `ARTICLE` for article and text, or the name of one of its forms."""
+    capital: bool
+    """Whether its first letter is written large."""
+    spaced: bool
+    """Whether a space comes before it."""
+
+    def say(self, filler: Filler) -> str:
+        """The characters written here when `filler` stands in the slot; KeyError when it lacks the form."""
+        text = filler.forms[self.form] if self.form not in ("", ARTICLE) else filler.text
+        if self.form == ARTICLE:
+            text = f"{filler.article} {text}"
+        if self.capital:
+            text = text[0].upper() + text[1:]
+        return " " * self.spaced + text
+
+
+class Fork(NamedTuple):
+    """Inline alternatives, each as likely as the others: `[one|two|]`."""
+
+    options: tuple[tuple[Part, ...], ...]
+
+
+Part = Text | Mention | Fork
+Fact = tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]
+"""A triple (subject, relation, object) that a template tells; each part of texts and mentions."""
+Weights = Mapping[str, float]
+"""Scene names and their chances, summing to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One way to tell a scene, in one or several sentences."""
+
+    parts: tuple[Part, ...]
+    weight: float
+    facts: tuple[Fact, ...]
+    next: Weights
+    """Where the story goes from here when not where its scene says; empty: as the scene says."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A step of a plot: one of its templates is told, then the story goes on to `next` or ends."""
+
+    name: str
+    templates: tuple[Template, ...]
+    next: Weights
+    ending: str | None
+    """How the story ends here ("happy", "sad"); None where it goes on."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A weighted acyclic graph of scenes."""
+
+    name: str
+    weight: float
+    start: str
+    scenes: Mapping[str, Scene]
+    cast: Mapping[str, tuple[int, ...]]
+    """For every slot, the indices of the fillers that this plot draws from."""
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """All that a story world can tell."""
+
+    source: str
+    """The file it was read from, for messages."""
+    keywords: Mapping[str, int]
+    """The words whose occurrence is an attribute, each with the line that lists it."""
+    agreement_forms: frozenset[str]
+    """Names of the forms that refer back, which only a bound slot has: {hero.he}."""
+    slots: Mapping[str, Slot]
+    plots: Mapping[str, Plot]
+
+    def pool(self, plot: Plot, slot: str) -> tuple[Filler, ...]:
+        """The fillers that `plot` draws `slot` from."""
+        fillers = self.slots[slot].fillers
+        return tuple(fillers[index] for index in plot.cast[slot])
+
+
+def shares(weights: Iterable[float]) -> list[float]:
+    """Weights scaled to sum to 1."""
+    weights = list(weights)
+    total = sum(weights)
+    return [weight / total for weight in weights]

@@ -1,0 +1,183 @@
+"""Walks through the automaton that make stories, free or conditioned on an attribute."""
+
+from __future__ import annotations
+
+import math
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+
+import regex
+
+from minilm.storyworld.attributes import Condition, Outlook
+from minilm.storyworld.automaton import FREE, Automaton, Branch, End, Say, Told, Write
+from minilm.storyworld.grammar import HERO, Fact, Filler
+
+_SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")
+
+
+@dataclass(frozen=True)
+class Story:
+    """A story and what is true of it."""
+
+    text: str
+    attributes: Mapping[str, str | tuple[str, ...]]
+    """"keyword": those that occur, in the grammar's order; "ending"; "plot"; "hero"."""
+    facts: tuple[tuple[str, str, str], ...]
+    """The (subject, relation, object) triples that it tells, in the order of telling."""
+    bindings: Mapping[str, str]
+    """The slots that it mentions and what fills them."""
+    scenes: tuple[str, ...]
+    """The scenes it went through."""
+    passages: tuple[str, ...]
+    """What each scene said; joined by spaces they are the text."""
+    log_probability: float
+    """Natural log of the probability of the choices that made it (without any condition)."""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Its sentences; speech stays in one piece."""
+        return tuple(sentence for passage in self.passages for sentence in _sentences(passage))
+
+
+def _sentences(passage: str) -> Iterator[str]:
+    """Cut after a full stop before a capital, except between an opening and a closing quote mark."""
+    open_speech = ""
+    for piece in _SENTENCE_END.split(passage):
+        sentence = f"{open_speech} {piece}" if open_speech else piece
+        open_speech = sentence if sentence.count('"') % 2 else ""
+        if not open_speech:
+            yield sentence
+
+
+class _Choice:
+    """A node's ways on: cumulative weights to draw from, and the log-probability that each has without condition."""
+
+    __slots__ = ("bounds", "last", "logs", "outlooks", "targets")
+
+    def __init__(self, options: list[tuple[float, float, int, bool]]) -> None:
+        """Options as (weight to draw with, probability, target, settled)."""
+        weights, chances, self.targets, self.outlooks = zip(*(o for o in options if o[0] > 0), strict=True)
+        self.bounds = list(accumulate(weights))
+        self.last = len(weights) - 1
+        self.logs = [math.log(chance) for chance in chances]
+
+    def draw(self, rng: random.Random) -> int:
+        """The index of an option."""
+        return bisect_right(self.bounds, rng.random() * self.bounds[-1], 0, self.last)
+
+
+class Sampler:
+    """Draws stories from an automaton; tables of each node are made when it is first met."""
+
+    def __init__(self, automaton: Automaton, condition: Condition | None = None) -> None:
+        self.automaton, self.condition = automaton, condition
+        self._choices: dict[tuple[int, bool], _Choice] = {}
+        self.keywords = tuple(automaton.grammar.keywords)
+        self.fillers = [automaton.grammar.slots[name].fillers for name in automaton.slots]
+
+    def draw(self, seed: int, index: int) -> Story:
+        """Story number `index` of the stream `seed`: the same whatever else is drawn."""
+        return _Telling(self, random.Random(f"{seed}/{index}")).tell()
+
+    def choice(self, index: int, settled: bool) -> _Choice:
+        """The ways on from a node, weighted by h unless settled."""
+        key = index, settled
+        if key not in self._choices:
+            self._choices[key] = _Choice(self._options(self.automaton.nodes[index], settled))
+        return self._choices[key]
+
+    def _options(self, node: Branch | Say, settled: bool) -> list[tuple[float, float, int, bool]]:
+        targets = node.nodes if isinstance(node, Branch) else node.pool
+        options = []
+        for chance, target in zip(node.chances, targets, strict=True):
+            outlook = Outlook(1.0, True) if settled else self._outlook(node, target)
+            options.append((chance * outlook.chance, chance, target, outlook.settled))
+        return options
+
+    def _outlook(self, node: Branch | Say, target: int) -> Outlook:
+        if isinstance(node, Branch):
+            return Outlook(self.condition.h[target], False)
+        return self.condition.after(node, target)
+
+
+class _Telling:
+    """One story while it is told."""
+
+    def __init__(self, sampler: Sampler, rng: random.Random) -> None:
+        self.sampler, self.rng = sampler, rng
+        self.settled = sampler.condition is None
+        self.bound: list[Filler | None] = [None] * len(sampler.fillers)
+        self.passage: list[str] = []
+        self.passages: list[str] = []
+        self.scenes: list[str] = []
+        self.facts: list[tuple[str, str, str]] = []
+        self.keywords: set[str] = set()
+        self.log_probability = 0.0
+
+    def tell(self) -> Story:
+        nodes, index = self.sampler.automaton.nodes, self.sampler.automaton.root
+        while not isinstance(node := nodes[index], End):
+            index = _STEPS[type(node)](self, index, node)
+        return self._story(node)
+
+    def branch(self, index: int, node: Branch) -> int:
+        return self._choose(index)
+
+    def write(self, index: int, node: Write) -> int:
+        self.passage.append(node.text)
+        if node.keywords:
+            self.keywords |= node.keywords
+            self.settled = self.settled or self.sampler.condition.after(node, FREE).settled
+        return node.next
+
+    def say(self, index: int, node: Say) -> int:
+        if node.slot == FREE:
+            filler = self.sampler.automaton.grammar.slots[node.mention.slot].fillers[self._choose(index)]
+        else:
+            filler = self.bound[node.slot]
+            if filler is None:
+                filler = self.bound[node.slot] = self.sampler.fillers[node.slot][self._choose(index)]
+        self.passage.append(node.mention.say(filler))
+        return node.next
+
+    def told(self, index: int, node: Told) -> int:
+        self.passages.append("".join(self.passage).lstrip())
+        self.passage.clear()
+        self.scenes.append(node.scene)
+        self.facts += [self._fact(fact) for fact in node.template.facts]
+        return node.next
+
+    def _choose(self, index: int) -> int:
+        choice = self.sampler.choice(index, self.settled)
+        drawn = choice.draw(self.rng)
+        self.settled = choice.outlooks[drawn]
+        self.log_probability += choice.logs[drawn]
+        return choice.targets[drawn]
+
+    def _fact(self, fact: Fact) -> tuple[str, str, str]:
+        slots = self.sampler.automaton.slots
+        return tuple(
+            "".join(p.text if not hasattr(p, "say") else p.say(self.bound[slots.index(p.slot)]) for p in side)
+            for side in fact
+        )
+
+    def _story(self, end: End) -> Story:
+        bindings = zip(self.sampler.automaton.slots, self.bound, strict=True)
+        bound = {name: filler.text for name, filler in bindings if filler is not None}
+        keywords = tuple(word for word in self.sampler.keywords if word in self.keywords)
+        attributes = {"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: bound[HERO]}
+        return Story(
+            text=" ".join(self.passages),
+            attributes=attributes,
+            facts=tuple(self.facts),
+            bindings=bound,
+            scenes=tuple(self.scenes),
+            passages=tuple(self.passages),
+            log_probability=self.log_probability,
+        )
+
+
+_STEPS = {Branch: _Telling.branch, Write: _Telling.write, Say: _Telling.say, Told: _Telling.told}

@@ -1,0 +1,94 @@
+"""The story world: a grammar read from its file, stories drawn from it, and what is exactly known of them."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from minilm.storyworld.attributes import ATTRIBUTES, Condition, possible_values
+from minilm.storyworld.automaton import Automaton
+from minilm.storyworld.loading import load_grammar
+from minilm.storyworld.measures import count_derivations
+from minilm.storyworld.sampling import Sampler, Story
+
+GRAMMAR = Path(__file__).with_name("grammar.yaml")
+"""The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
+
+Attribute = tuple[str, str]
+"""An attribute's name and value: ("keyword", "because"), ("ending", "happy"), ("plot", ...), ("hero", ...)."""
+
+
+class StoryWorld:
+    """All stories of a grammar, each with its exact probability.
+
+    Args:
+        path: a grammar file; by default the one of the course.
+
+    Raises:
+        GrammarError: the grammar cannot be told; the message names the line.
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        path = Path(path) if path is not None else GRAMMAR
+        self._build(path.read_text(encoding="utf-8"), str(path))
+
+    @classmethod
+    def from_text(cls, text: str) -> StoryWorld:
+        """A world from the text of a grammar file."""
+        world = cls.__new__(cls)
+        world._build(text, "grammar")
+        return world
+
+    def _build(self, text: str, source: str) -> None:
+        self.grammar = load_grammar(text, source)
+        self.automaton = Automaton(self.grammar)
+        self._conditions: dict[Attribute, Condition] = {}
+
+    def sample(self, n: int, *, seed: int = 0, attribute: Attribute | None = None) -> list[Story]:
+        """Draw `n` stories; those that have `attribute` only, if it is given, exactly as often as among all that have it.
+
+        Each story has a random stream of its own, so that sample(10)[:5] == sample(5).
+
+        Raises:
+            ValueError: an attribute or value that the world does not know; the known ones are listed.
+        """
+        if n < 0:
+            raise ValueError(f"n={n}: the number of stories cannot be negative")
+        sampler = Sampler(self.automaton, self.condition(attribute))
+        return [sampler.draw(seed, index) for index in range(n)]
+
+    def attributes(self) -> dict[str, dict[str, float]]:
+        """For every attribute, the values it may take, each with the exact share of stories that have it."""
+        return {name: dict(values) for name, values in self._priors.items()}
+
+    def count_stories(self) -> int:
+        """The exact number of derivations; of distinct texts too unless two derivations write the same text."""
+        return count_derivations(self.automaton)
+
+    def condition(self, attribute: Attribute | None) -> Condition | None:
+        """The h-transform of an attribute; None for none."""
+        if attribute is None:
+            return None
+        self._check(attribute)
+        key = (attribute[0], attribute[1])
+        if key not in self._conditions:
+            self._conditions[key] = Condition(self.automaton, *key)
+        return self._conditions[key]
+
+    @cached_property
+    def _priors(self) -> dict[str, dict[str, float]]:
+        """P(attribute) of every value that some story has."""
+        priors = {
+            name: {value: Condition(self.automaton, name, value).prior for value in values}
+            for name, values in possible_values(self.automaton).items()
+        }
+        return {name: {v: p for v, p in values.items() if p > 0} for name, values in priors.items()}
+
+    def _check(self, attribute: Attribute) -> None:
+        if isinstance(attribute, str) or len(attribute) != 2:
+            raise ValueError(f"an attribute is a pair such as ('ending', 'happy'), not {attribute!r}")
+        name, value = attribute
+        if name not in self._priors:
+            raise ValueError(f"unknown attribute {name!r}; known: {', '.join(ATTRIBUTES)}")
+        if value not in self._priors[name]:
+            raise ValueError(f"no story has {name} {value!r}; known: {', '.join(self._priors[name])}")
