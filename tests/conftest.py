@@ -43,9 +43,9 @@ def tinyshakespeare(mirror: Path) -> str:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def few_threads() -> None:
-    """Two threads at most, one under pytest-xdist: the models are small and the workers share the cores."""
-    torch.set_num_threads(1 if os.environ.get("PYTEST_XDIST_WORKER") else min(2, os.cpu_count() or 1))
+def one_thread() -> None:
+    """The models are small and the test workers share the cores: more threads would only wait for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)

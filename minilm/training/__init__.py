@@ -2,17 +2,17 @@
 
 from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
 from minilm.training.config import TrainingConfig
-from minilm.training.loop import StopFlag, TrainingDiverged, TrainingResult, train
+from minilm.training.loop import DivergenceError, StopFlag, TrainingResult, train
 
 __all__ = [
     "Callback",
+    "DivergenceError",
     "EvaluationRecord",
     "ProgressBar",
     "RunInfo",
     "StepRecord",
     "StopFlag",
     "TrainingConfig",
-    "TrainingDiverged",
     "TrainingResult",
     "train",
 ]

@@ -39,7 +39,7 @@ class BatchMaker(Protocol):
     def batch(self, index: int) -> Batch: ...
 
 
-class TrainingDiverged(RuntimeError):
+class DivergenceError(RuntimeError):
     """The loss or its gradient is no longer a number."""
 
 
@@ -91,7 +91,7 @@ def train(
         stop: set it, from any thread, to end after the current step. Ctrl-C does the same.
 
     Raises:
-        TrainingDiverged: the loss became NaN or infinite; the last checkpoint is intact.
+        DivergenceError: the loss became NaN or infinite; the last checkpoint is intact.
         ValueError: the device is not there, nothing is trainable, or the checkpoint in `folder` is
             of a run with other settings or other data.
     """
@@ -207,7 +207,7 @@ class _Loop:
             if self.path and self.path.exists()
             else "nothing was saved"
         )
-        raise TrainingDiverged(
+        raise DivergenceError(
             f"at step {index + 1} the loss is {loss} and its gradient's norm {norm}, with learning_rate="
             f"{self.config.learning_rate:g} and matrix_learning_rate={self.config.matrix_learning_rate:g}: lower the "
             f"rates or lengthen warmup_steps={self.config.warmup_steps}; {kept}"

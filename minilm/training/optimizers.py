@@ -1,8 +1,6 @@
 """How weights move: AdamW for everything, or Muon for the matrices and AdamW for the rest; and the learning rate's course.
 
-Muon (Jordan et al. 2024) orthogonalises the momentum of a weight matrix before it steps, so that no direction of the
-matrix is left behind by a few large ones. It is made for maps between activations, not for embeddings, biases and
-gains: these stay with AdamW (Loshchilov & Hutter 2019).
+AdamW (Loshchilov & Hutter 2019) scales each number's step by the size of its past gradients; `muon` says what Muon does.
 """
 
 from __future__ import annotations
@@ -12,6 +10,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+
+from minilm.training.muon import Muon
 
 
 def build_optimizers(
@@ -36,7 +36,7 @@ def build_optimizers(
     rest = [parameter for _, parameter in trained if id(parameter) not in taken]
     optimizers: list[torch.optim.Optimizer] = []
     if matrices:
-        optimizers.append(torch.optim.Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay))
+        optimizers.append(Muon(matrices, lr=matrix_learning_rate, weight_decay=weight_decay))
     if rest:
         groups = [
             {

@@ -1,0 +1,188 @@
+"""Text to pretrain on: its tokenizer, batches to learn from, and held-out text with the yardsticks to judge by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import torch
+
+from minilm.metrics import mean_loss, perplexity
+from minilm.ngram import NGramModel
+from minilm.objectives import IGNORE, Batch, Documents, NextToken
+from minilm.storyworld import Oracle, StoryWorld
+from minilm.tokenizer import END_OF_TEXT, BPETokenizer
+from minilm.training.loop import BatchMaker
+
+
+class Corpus(Protocol):
+    """What `pretrain` asks of a text, whatever its kind."""
+
+    name: str
+    tokenizer: BPETokenizer
+
+    @property
+    def floor(self) -> float | None:
+        """The least loss on the held-out text that any model can expect, in nats per token, where it is known."""
+
+    @property
+    def opening(self) -> list[int]:
+        """Token ids that a sample starts from."""
+
+    def batches(self, context_length: int, batch_size: int, seed: int = 0) -> BatchMaker:
+        """Windows to learn from."""
+
+    def loss(self, model) -> float:
+        """Mean loss on the held-out text, in nats per token."""
+
+    def bits_per_byte(self, loss: float) -> float:
+        """The same loss in a unit that does not depend on the tokenizer."""
+
+    def baseline(self) -> float:
+        """Loss of a 5-gram model on the held-out text, in nats per token."""
+
+
+@dataclass(frozen=True)
+class StoryCorpus:
+    """Stories sampled from the storyworld; every one is preceded by the end-of-text token."""
+
+    tokenizer: BPETokenizer
+    stories: list[list[int]]
+    """Token ids of each story to learn from."""
+    held_out: list[list[int]]
+    """Token ids of stories from other seeds."""
+    world: StoryWorld
+    name: str = "storyworld"
+
+    @classmethod
+    def sample(cls, n_story: int, n_held_out: int, vocab_size: int, seed: int = 0) -> StoryCorpus:
+        """Sample stories, train a tokenizer on the first 5,000 of them, encode them all."""
+        world = StoryWorld()
+        texts = [story.text for story in world.sample(n_story, seed=seed)]
+        held_out = [story.text for story in world.sample(n_held_out, seed=seed + 1)]
+        tokenizer = BPETokenizer.train(texts[:5000], vocab_size=vocab_size)
+        encode = tokenizer.encode
+        return cls(tokenizer, [encode(text) for text in texts], [encode(text) for text in held_out], world)
+
+    @cached_property
+    def floor(self) -> float:
+        """Exact: what the world's own probabilities lose on these very stories."""
+        return Oracle(self.world, self.tokenizer).floor(self.held_out)
+
+    @property
+    def opening(self) -> list[int]:
+        return [self.tokenizer.end_of_text]
+
+    def batches(self, context_length: int, batch_size: int, seed: int = 0) -> Documents:
+        return Documents(self.stories, self.tokenizer.end_of_text, context_length, batch_size, seed)
+
+    def loss(self, model) -> float:
+        """Over every token of every story, and over its end.
+
+        Raises:
+            ValueError: a held-out story is longer than the model's window.
+        """
+        longest = max(map(len, self.held_out)) + 1
+        if longest > model.window:
+            raise ValueError(f"a held-out story of {longest} tokens needs context_length >= {longest}")
+        rows = sorted(self.held_out, key=len)  # rows of like length waste the least on padding
+        batches = [rows[start : start + 32] for start in range(0, len(rows), 32)]
+        return mean_loss(model, [whole_stories(batch, self.tokenizer.end_of_text) for batch in batches])
+
+    def bits_per_byte(self, loss: float) -> float:
+        n_token = sum(len(story) + 1 for story in self.held_out)
+        n_byte = sum(len(self.tokenizer.decode(story).encode()) for story in self.held_out)
+        return loss * n_token / math.log(2) / n_byte
+
+    def baseline(self) -> float:
+        end = self.tokenizer.end_of_text
+        model = NGramModel(
+            [token for story in self.stories[:20_000] for token in (end, *story)], self.tokenizer.vocab_size
+        )
+        rows = [[end, *story, end] for story in self.held_out]
+        nats = sum(model.log_prob(row[:1]) - model.log_prob(row) for row in rows)  # the first end is given
+        return nats / sum(len(row) - 1 for row in rows)
+
+
+def whole_stories(stories: Sequence[Sequence[int]], end_of_text: int) -> Batch:
+    """One story a row, from the end-of-text token before it to the one after it; padding asks for nothing."""
+    length = max(map(len, stories)) + 1
+    tokens = torch.full((len(stories), length), end_of_text)
+    targets = torch.full((len(stories), length), IGNORE)
+    for row, story in enumerate(stories):
+        tokens[row, 1 : len(story) + 1] = torch.tensor(story)
+        targets[row, : len(story) + 1] = torch.tensor([*story, end_of_text])
+    return Batch(tokens, targets)
+
+
+@dataclass(frozen=True)
+class TextCorpus:
+    """One running text, its last part held out."""
+
+    tokenizer: BPETokenizer
+    text: list[int]
+    """Token ids to learn from."""
+    held_out: list[int]
+    """Token ids of what follows."""
+    n_byte: int
+    """Bytes of the held-out part."""
+    name: str = "text"
+    floor: None = None
+    """Nobody knows how predictable Shakespeare is."""
+
+    @classmethod
+    def split(cls, text: str, vocab_size: int, name: str = "text", share: float = 0.05) -> TextCorpus:
+        """Hold out the last `share` of a text; the tokenizer sees only the rest.
+
+        Raises:
+            ValueError: the text is empty, or shorter than 1,000 characters.
+        """
+        if len(text) < 1000:
+            raise ValueError(f"{name} has only {len(text)} characters; a language model needs 1,000 or more")
+        cut = round(len(text) * (1 - share))
+        tokenizer = BPETokenizer.train([text[:cut]], vocab_size=vocab_size)
+        held_out = text[cut:]
+        return cls(
+            tokenizer, tokenizer.encode(text[:cut]), tokenizer.encode(held_out), len(held_out.encode()), name
+        )
+
+    @property
+    def opening(self) -> list[int]:
+        return self.tokenizer.encode("\n")
+
+    def batches(self, context_length: int, batch_size: int, seed: int = 0) -> NextToken:
+        return NextToken(self.text, context_length, batch_size, seed)
+
+    def loss(self, model) -> float:
+        return perplexity(model, self.held_out).nats_per_token
+
+    def bits_per_byte(self, loss: float) -> float:
+        return loss * len(self.held_out) / math.log(2) / self.n_byte
+
+    def baseline(self) -> float:
+        model = NGramModel(self.text, self.tokenizer.vocab_size)
+        return -model.log_prob(self.held_out) / len(self.held_out)
+
+
+def corpus_named(name: str, vocab_size: int, n_story: int = 50_000, n_held_out: int = 500) -> Corpus:
+    """The storyworld, a running text of the shelf, or a text file of the reader's.
+
+    Raises:
+        ValueError: the data is neither.
+        FileNotFoundError: there is no such file or data set.
+    """
+    if name == "storyworld":
+        return StoryCorpus.sample(n_story, n_held_out, vocab_size)
+    from minilm import datasets
+
+    content = datasets.load(name)
+    if isinstance(content, list) and content and isinstance(content[0], str):
+        content = f"{END_OF_TEXT}".join(content)
+    if not isinstance(content, str):
+        raise ValueError(
+            f"{name} is a table, not a text: pretrain on storyworld, tinyshakespeare or a .txt file"
+        )
+    return TextCorpus.split(content, vocab_size, name)

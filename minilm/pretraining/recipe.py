@@ -1,0 +1,81 @@
+"""What to pretrain, on what and for how long: one frozen dataclass, and the settings that the course uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from minilm.config import ModelConfig
+from minilm.training import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that decides a pretraining run; equal recipes give equal models on a CPU."""
+
+    data: str = "storyworld"
+    """"storyworld", a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
+    n_story: int = 50_000
+    """Stories to learn from; unused by other data."""
+    n_held_out: int = 400
+    """Stories to judge by; unused by other data."""
+    vocab_size: int = 1024
+    """Token ids, the special one included."""
+    context_length: int = 192
+    """Longest text that the model will read, in tokens."""
+    n_layer: int = 3
+    """Number of transformer blocks."""
+    n_head: int = 4
+    """Attention heads in each block."""
+    d_model: int = 96
+    """Width of the residual stream."""
+    dropout: float = 0.0
+    """Share of activations dropped; helps where a text is read many times."""
+    batch_size: int = 16
+    """Windows in a batch."""
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    """Steps, rates and device."""
+
+    @property
+    def model(self) -> ModelConfig:
+        """The shape of the model."""
+        return ModelConfig(
+            vocab_size=self.vocab_size,
+            context_length=self.context_length,
+            n_layer=self.n_layer,
+            n_head=self.n_head,
+            d_model=self.d_model,
+            dropout=self.dropout,
+        )
+
+    def with_changes(self, **changes: Any) -> Recipe:
+        """A copy with fields of the recipe or of its training settings changed."""
+        own = {name: value for name, value in changes.items() if name in self.__dataclass_fields__}
+        rest = {name: value for name, value in changes.items() if name not in own}
+        return replace(self, **{"training": replace(self.training, **rest), **own})
+
+
+RECIPES: dict[str, Recipe] = {
+    "lesson": Recipe(training=TrainingConfig(steps=1200, evaluate_every=100)),
+    "bundled": Recipe(
+        n_story=200_000, n_layer=4, d_model=128, training=TrainingConfig(steps=12_000, evaluate_every=1000)
+    ),
+    "shakespeare": Recipe(
+        data="tinyshakespeare",
+        context_length=64,
+        d_model=128,
+        batch_size=32,
+        training=TrainingConfig(steps=1200, evaluate_every=200),
+    ),
+    "smoke": Recipe(
+        n_story=200,
+        n_held_out=16,
+        vocab_size=512,
+        n_layer=1,
+        d_model=32,
+        batch_size=4,
+        training=TrainingConfig(steps=5, warmup_steps=2, evaluate_every=5),
+    ),
+}
+"""Recipes by name: three minutes on two CPU cores ("lesson", "shakespeare"), the checkpoint that comes with the course
+("bundled"), and a run that only proves that all is well ("smoke")."""
