@@ -9,7 +9,8 @@ makes it a graph, `attributes` conditions that graph, `sampling` walks it, `filt
 """
 
 from minilm.storyworld.grammar import GrammarError
+from minilm.storyworld.oracle import Oracle
 from minilm.storyworld.sampling import Story
 from minilm.storyworld.world import StoryWorld
 
-__all__ = ["GrammarError", "Story", "StoryWorld"]
+__all__ = ["GrammarError", "Oracle", "Story", "StoryWorld"]

@@ -12,9 +12,6 @@ from typing import NamedTuple
 from minilm.storyworld.automaton import Automaton, Branch, End, Node, Say, Told, Write
 from minilm.storyworld.grammar import HERO
 
-ATTRIBUTES = ("keyword", "ending", "plot", HERO)
-"""Names of the attributes that a story has."""
-
 
 class Outlook(NamedTuple):
     """What a step means for an attribute."""

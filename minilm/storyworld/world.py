@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 
-from minilm.storyworld.attributes import ATTRIBUTES, Condition, possible_values
+from minilm.storyworld.attributes import Condition, possible_values
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.loading import load_grammar
 from minilm.storyworld.measures import count_derivations
@@ -59,36 +58,34 @@ class StoryWorld:
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of stories that have it."""
-        return {name: dict(values) for name, values in self._priors.items()}
+        return {
+            name: {value: prior for value in values if (prior := self._condition(name, value).prior) > 0}
+            for name, values in possible_values(self.automaton).items()
+        }
 
     def count_stories(self) -> int:
         """The exact number of derivations; of distinct texts too unless two derivations write the same text."""
         return count_derivations(self.automaton)
 
     def condition(self, attribute: Attribute | None) -> Condition | None:
-        """The h-transform of an attribute; None for none."""
+        """The h-transform of an attribute; None for none.
+
+        Raises:
+            ValueError: an attribute or value that the world does not know; the known ones are listed.
+        """
         if attribute is None:
             return None
-        self._check(attribute)
-        key = (attribute[0], attribute[1])
-        if key not in self._conditions:
-            self._conditions[key] = Condition(self.automaton, *key)
-        return self._conditions[key]
-
-    @cached_property
-    def _priors(self) -> dict[str, dict[str, float]]:
-        """P(attribute) of every value that some story has."""
-        priors = {
-            name: {value: Condition(self.automaton, name, value).prior for value in values}
-            for name, values in possible_values(self.automaton).items()
-        }
-        return {name: {v: p for v, p in values.items() if p > 0} for name, values in priors.items()}
-
-    def _check(self, attribute: Attribute) -> None:
         if isinstance(attribute, str) or len(attribute) != 2:
             raise ValueError(f"an attribute is a pair such as ('ending', 'happy'), not {attribute!r}")
         name, value = attribute
-        if name not in self._priors:
-            raise ValueError(f"unknown attribute {name!r}; known: {', '.join(ATTRIBUTES)}")
-        if value not in self._priors[name]:
-            raise ValueError(f"no story has {name} {value!r}; known: {', '.join(self._priors[name])}")
+        values = possible_values(self.automaton)
+        if name not in values:
+            raise ValueError(f"unknown attribute {name!r}; known: {', '.join(values)}")
+        if value not in values[name] or self._condition(name, value).prior == 0:
+            raise ValueError(f"no story has {name} {value!r}; known: {', '.join(self.attributes()[name])}")
+        return self._condition(name, value)
+
+    def _condition(self, name: str, value: str) -> Condition:
+        if (name, value) not in self._conditions:
+            self._conditions[name, value] = Condition(self.automaton, name, value)
+        return self._conditions[name, value]

@@ -1,0 +1,163 @@
+"""Following all derivations that a token sequence can still mean.
+
+A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece, some of
+whose tokens have been read. Slots not mentioned yet stay unbound, so few hypotheses are alive at a time; those that
+agree on the future merge.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from minilm.storyworld.attributes import CERTAIN, Condition
+from minilm.storyworld.automaton import FREE, Automaton, End, Say, Write
+from minilm.storyworld.units import Encoder
+
+
+class State(NamedTuple):
+    """Between two pieces: all that the rest of the story depends on."""
+
+    node: int
+    bindings: tuple[int, ...]
+    """(slots,) the filler of each slot, FREE where it is not bound yet."""
+    settled: bool
+    """Whether the condition needs no more watching."""
+
+
+class Piece(NamedTuple):
+    """A text that may be said next."""
+
+    tokens: tuple[int, ...]
+    chance: float
+    """Its probability among the pieces that may be said here, under the condition."""
+    next: int
+    """The node after it."""
+    slot: int
+    filler: int
+    """What it binds: `slot` to `filler`, or nothing when slot is FREE."""
+    settled: bool
+
+
+class Expansion(NamedTuple):
+    """All pieces that may be said in a state, by first token."""
+
+    chances: dict[int, float]
+    """The probability of each first token; they sum to 1."""
+    pieces: dict[int, list[Piece]]
+
+
+@dataclass(slots=True)
+class Belief:
+    """The hypotheses alive after some tokens, with weights that sum to 1."""
+
+    between: dict[State, float] = field(default_factory=lambda: defaultdict(float))
+    inside: list[tuple[float, Piece, int, tuple[int, ...]]] = field(default_factory=list)
+    """(weight, piece, number of its tokens read, bindings)."""
+
+
+class Filter:
+    """Exact beliefs over the stories of an automaton, in the tokens of a tokenizer, under a condition or none."""
+
+    def __init__(self, automaton: Automaton, encoder: Encoder, condition: Condition | None = None) -> None:
+        self.automaton, self.encoder, self.condition = automaton, encoder, condition
+        self._expansions: dict[tuple[int, tuple[int, ...], bool], Expansion] = {}
+        self._start = State(automaton.root, (FREE,) * len(automaton.slots), condition is None)
+
+    def start(self) -> Belief:
+        """Before the first token of a story."""
+        belief = Belief()
+        belief.between[self._start] = 1.0
+        return belief
+
+    def next_tokens(self, belief: Belief) -> dict[int, float]:
+        """The probability of every token that may come next; empty once no story is left."""
+        row: dict[int, float] = defaultdict(float)
+        for weight, piece, read, _ in belief.inside:
+            row[piece.tokens[read]] += weight
+        for state, weight in belief.between.items():
+            for token, chance in self.expand(state).chances.items():
+                row[token] += weight * chance
+        return row
+
+    def read(self, belief: Belief, token: int, probability: float) -> Belief:
+        """The belief after a token that had `probability` > 0: Bayes' rule, the impossible dropped."""
+        after = Belief()
+        for weight, piece, read, bindings in belief.inside:
+            if piece.tokens[read] == token:
+                self._move(after, weight / probability, piece, read + 1, bindings)
+        for state, weight in belief.between.items():
+            for piece in self.expand(state).pieces.get(token, ()):
+                self._move(after, weight * piece.chance / probability, piece, 1, state.bindings)
+        return after
+
+    def rows(self, ids: Iterable[int]) -> Iterator[tuple[dict[int, float], int | None]]:
+        """(next-token probabilities, the token that came) at every position, the last with None."""
+        belief = self.start()
+        for token in ids:
+            row = self.next_tokens(belief)
+            yield row, token
+            probability = row.get(token, 0.0)
+            belief = self.read(belief, token, probability) if probability > 0 else Belief()
+        yield self.next_tokens(belief), None
+
+    def expand(self, state: State) -> Expansion:
+        """What may be said in a state; remembered by what it depends on."""
+        key = (
+            state.node,
+            tuple(state.bindings[slot] for slot in self.automaton.slots_ahead[state.node]),
+            state.settled,
+        )
+        if key not in self._expansions:
+            self._expansions[key] = self._expand(state)
+        return self._expansions[key]
+
+    def _expand(self, state: State) -> Expansion:
+        chances: dict[int, float] = defaultdict(float)
+        pieces: dict[int, list[Piece]] = defaultdict(list)
+        for piece in self._pieces(state):
+            chances[piece.tokens[0]] += piece.chance
+            pieces[piece.tokens[0]].append(piece)
+        return Expansion(chances, pieces)
+
+    def _pieces(self, state: State) -> Iterator[Piece]:
+        """Every text that may follow, with its probability P(step) h(after) / h(before)."""
+        before = 1.0 if state.settled else self.condition.h[state.node]
+        for reach, index in self.automaton.leaves[state.node]:
+            leaf = self.automaton.nodes[index]
+            for filler, chance in self._fillers(leaf, state.bindings):
+                after = CERTAIN if state.settled else self.condition.after(leaf, filler)
+                if after.chance > 0:
+                    yield self._piece(leaf, filler, reach * chance * after.chance / before, after.settled)
+
+    def _fillers(self, leaf: Write | Say | End, bindings: tuple[int, ...]) -> Iterable[tuple[int, float]]:
+        """The fillers that a step may say, with their chances; a step without slot has one way."""
+        if not isinstance(leaf, Say):
+            return ((FREE, 1.0),)
+        if leaf.slot != FREE and bindings[leaf.slot] != FREE:
+            return ((bindings[leaf.slot], 1.0),)
+        return zip(leaf.pool, leaf.chances, strict=True)
+
+    def _piece(self, leaf: Write | Say | End, filler: int, chance: float, settled: bool) -> Piece:
+        if isinstance(leaf, End):  # the next story begins after it
+            tokens = (self.encoder.tokenizer.end_of_text,)
+            return Piece(tokens, chance, self.automaton.root, FREE, FREE, self._start.settled)
+        if isinstance(leaf, Write):
+            return Piece(self.encoder(leaf.text), chance, leaf.next, FREE, FREE, settled)
+        text = leaf.mention.say(self.automaton.grammar.slots[leaf.mention.slot].fillers[filler])
+        return Piece(self.encoder(text), chance, leaf.next, leaf.slot, filler, settled)
+
+    def _move(
+        self, belief: Belief, weight: float, piece: Piece, read: int, bindings: tuple[int, ...]
+    ) -> None:
+        """Add a hypothesis that has read `read` tokens of `piece`."""
+        if read < len(piece.tokens):
+            belief.inside.append((weight, piece, read, bindings))
+            return
+        if piece.next == self.automaton.root:
+            bindings = self._start.bindings
+        elif piece.slot != FREE:
+            bindings = (*bindings[: piece.slot], piece.filler, *bindings[piece.slot + 1 :])
+        belief.between[State(self.automaton.silent_skip[piece.next], bindings, piece.settled)] += weight
