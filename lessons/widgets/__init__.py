@@ -1,0 +1,33 @@
+"""What the reader sees and turns. Each explorer works live in JupyterLab and VS Code, and is never blank elsewhere.
+
+Watch a training run (a callback; shows itself, and leaves its last state in the notebook):
+
+    from lessons.widgets import TrainingDashboard
+    dashboard = TrainingDashboard(floor=1.23, title="Pretraining")     # floor: entropy in nats per token, if known
+    result = train(model, batches, config, evaluate=..., sample=..., callbacks=[dashboard], progress=False)
+    dashboard.next_run("wider", "width 192")                           # name the next run; runs are overlaid
+
+Turn its settings (Run and Stop for the reader; `run` for the lesson, in the cell, to the end):
+
+    from lessons.widgets import PretrainingLab, PretrainingSettings
+    lab = PretrainingLab(tok, training_documents, held_out_documents,  # lists of lists of ids, or one long list each
+                         floor=1.23, settings=PretrainingSettings(n_layer=2, steps=size.pick(smoke=20, cpu=300, gpu=2000)))
+    _ = lab.run()                                                      # shows itself; lab.run(n_layer=4) for another
+    lab.model, lab.kept                                                # the newest model; all runs
+
+Write with a model, and see how sure it was:
+
+    from lessons.widgets import Playground
+    Playground(model, tok, prompt="Once upon a time", length=40, temperature=0.8, seed=0)   # last line of a cell
+
+Figures that match (matplotlib):
+
+    from lessons.widgets import use_style
+    use_style()
+"""
+
+from lessons.widgets.dashboard import TrainingDashboard
+from lessons.widgets.lab import Lab, LabRun
+from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
+
+__all__ = ["Lab", "LabRun", "PretrainingLab", "PretrainingSettings", "TrainingDashboard"]

@@ -1,0 +1,105 @@
+"""A training run, watched while it goes: a callback for `minilm.training.train` that draws into a notebook."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from IPython import get_ipython
+from IPython.display import DisplayHandle, display
+
+from lessons.widgets.explorer import Explorer
+from lessons.widgets.views.training import Run, training_view
+from minilm.training import Callback, EvaluationRecord, RunInfo, StepRecord, TrainingResult
+
+SHARE = 50
+"""Drawing takes at most one part in this many of the training's time."""
+SHORTEST_PAUSE = 0.25
+"""Seconds between two drawings: faster than this nobody reads."""
+
+
+class TrainingDashboard(Explorer, Callback):
+    """Progress, time left, loss beside its floor, samples as they improve, and all earlier runs for comparison.
+
+        dashboard = TrainingDashboard(floor=1.23)
+        train(model, batches, config, evaluate=..., sample=..., callbacks=[dashboard], progress=False)
+
+    It shows itself when the first run starts, if no cell has shown it before, and leaves its last state in the notebook.
+
+    Args:
+        floor: entropy of the held-out text in nats per token; drawn as a line, and the gap to it in percent.
+        title: stands above.
+    """
+
+    def __init__(self, floor: float | None = None, title: str = "Training"):
+        super().__init__()
+        self.floor, self.title = floor, title
+        self.runs: list[Run] = []
+        """One for each training that was watched, oldest first."""
+        self._next: tuple[str, str] = ("", "")
+        self._shown: list[DisplayHandle] = []
+        self._due = 0.0
+        self.arrange()
+
+    def view(self) -> str:
+        return training_view(self.runs, self.floor, self.title)
+
+    def summary(self) -> str:
+        return f"TrainingDashboard({self.title!r})"
+
+    def next_run(self, name: str, settings: str = "") -> None:
+        """Name the run that starts next, and say in a few words what sets it apart."""
+        self._next = (name, settings)
+
+    @property
+    def newest(self) -> Run:
+        """The newest run."""
+        return self.runs[-1]
+
+    def on_start(self, run: RunInfo) -> None:
+        name, settings = self._next
+        self._next = ("", "")
+        fresh = Run(name or f"run {len(self.runs) + 1}", run.config.steps, "running", settings=settings)
+        fresh.records, fresh.n_parameter = list(run.records), run.n_parameter
+        fresh.resumed_at = run.records[-1] if run.records else None
+        self.runs.append(fresh)
+        self._due = 0.0
+        self.draw_if_due()
+        if not self._shown and get_ipython():
+            self._ipython_display_()
+
+    def on_step(self, record: StepRecord) -> None:
+        self.newest.records.append(record)
+        self.draw_if_due()
+
+    def on_evaluate(self, record: EvaluationRecord) -> None:
+        self.newest.evaluations.append(record)
+        self.draw_if_due()
+
+    def on_end(self, result: TrainingResult) -> None:
+        self.newest.state = "stopped" if result.stopped else "finished"
+        self.settle()
+
+    def abandon(self, runs: Sequence[Run]) -> None:
+        """Runs that have ended in an error, which whoever called `train` gets to see."""
+        for run in runs:
+            run.state = "failed"
+        self.settle()
+
+    def draw_if_due(self) -> None:
+        """Draw, unless the last drawing is so fresh that another would cost the training more than its share."""
+        began = time.perf_counter()
+        if began >= self._due:
+            self.draw()
+            now = time.perf_counter()
+            self._due = now + max(SHORTEST_PAUSE, SHARE * (now - began))
+
+    def settle(self) -> None:
+        """Draw the last state, and leave it in the notebook wherever the dashboard stands."""
+        self.draw()
+        for shown in self._shown:
+            shown.update(self._repr_mimebundle_(), raw=True)
+
+    def _ipython_display_(self) -> None:
+        """Shown under an id, so that what a notebook saves can follow what the live view shows."""
+        self._shown.append(display(self._repr_mimebundle_(), raw=True, display_id=True))

@@ -1,0 +1,93 @@
+"""What all explorers are: a few plain controls that write into one `widgets.HTML`, and never a blank output.
+
+An explorer shows itself in three ways at once: as live widgets (JupyterLab, VS Code), as static HTML (a saved notebook,
+nbconvert), and as one line of text that never changes (nbval). An error in a callback shows in the explorer's status line;
+the last good view stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+from ipywidgets import Layout
+
+from lessons.widgets.views.markup import tag, view
+
+_ROW = Layout(
+    display="flex", flex_flow="row wrap", align_items="center", grid_gap="2px 18px", margin="0 0 6px"
+)
+
+
+class Explorer:
+    """Subclasses build their controls, call `arrange` with them, and say in `view` what is seen.
+
+    Attributes:
+        error: what the last callback raised; None once a drawing has gone well again.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self._body = ""
+        self._lock = threading.RLock()  # frontends may answer two controls at once, on two threads
+        self.output = widgets.HTML(layout=Layout(width="auto", margin="0"))
+        self.box = widgets.VBox([self.output], layout=Layout(width="100%", overflow="visible"))
+
+    def view(self) -> str:
+        """Self-contained HTML of what is chosen now."""
+        raise NotImplementedError
+
+    def summary(self) -> str:
+        """One line of text that depends on nothing but how the explorer was made."""
+        return f"{type(self).__name__}()"
+
+    def arrange(self, *rows: Sequence[widgets.Widget]) -> None:
+        """Put rows of controls above the view, redraw whenever one of them changes, and draw for the first time."""
+        for control in (control for row in rows for control in row):
+            if not isinstance(control, widgets.Button):
+                control.observe(lambda change: self.draw(), names="value")
+        self.box.children = (*(widgets.HBox(row, layout=_ROW) for row in rows), self.output)
+        self.draw()
+
+    def draw(self, note: str = "") -> None:
+        """Show what is chosen now, below a note if there is one; an error shows above the last good view."""
+        with self._lock:
+            try:
+                self._body, self.error = self.view(), None
+            except Exception as error:  # noqa: BLE001 - whatever it is, the reader must see it
+                self.fail(error)
+            else:
+                self.output.value = (status_line(note) if note else "") + self._body
+
+    def fail(self, error: Exception) -> None:
+        """Say in the status line what went wrong, and keep the last good view below it."""
+        with self._lock:
+            self.error = error
+            kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+            self.output.value = status_line(f"{kind}{error}", is_error=True) + self._body
+
+    def guard(self, action: Callable[[], object]) -> Callable[..., None]:
+        """The action as a button's callback: what it raises shows in the status line."""
+
+        def guarded(*_: object) -> None:
+            try:
+                action()
+            except Exception as error:  # noqa: BLE001 - raised here, it would vanish in a log
+                self.fail(error)
+
+        return guarded
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
+        static = {"text/html": self.output.value, "text/plain": self.summary()}
+        return {**self.box._repr_mimebundle_(), **static}
+
+    def __repr__(self) -> str:
+        return self.summary()
+
+
+def status_line(text: str, is_error: bool = False) -> str:
+    """A line above a view: what happened, or what went wrong and what to do."""
+    role, kind = ("alert", "status error") if is_error else ("status", "status")
+    return view("note", "status", tag("p", text, class_=kind, role=role))

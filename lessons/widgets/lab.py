@@ -1,0 +1,145 @@
+"""What labs share: sliders made from settings, Run and Stop, and every run kept for comparison."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ipywidgets as widgets
+from torch import nn
+
+from lessons.widgets import controls
+from lessons.widgets.dashboard import TrainingDashboard
+from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
+from minilm.training.loop import BatchMaker
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that one run needs."""
+
+    model: nn.Module
+    batches: BatchMaker
+    config: TrainingConfig
+    evaluate: Callable[[nn.Module], float]
+    """Loss on held-out text, in nats per token."""
+    sample: Callable[[nn.Module], str]
+    """A text the model writes."""
+
+
+@dataclass(frozen=True)
+class LabRun:
+    """One run and what came of it."""
+
+    name: str
+    settings: Any
+    """A frozen dataclass: where the sliders stood."""
+    model: nn.Module
+    """Trained as far as the run went."""
+    result: TrainingResult
+
+    def __repr__(self) -> str:
+        return f"{self.name}: {self.settings}, {self.result.steps} of {self.result.records[-1].steps} steps"
+
+
+class Lab(TrainingDashboard):
+    """A training dashboard with sliders, Run and Stop. Subclasses say in `experiment` what a run is.
+
+    Run trains in a thread of its own, so the kernel stays free; Stop ends a run after its current step and keeps the
+    model as it is then.
+
+    Args:
+        settings: a frozen dataclass; where the sliders stand at first.
+        sliders: one control for each of its fields, by name.
+        floor, title: as for `TrainingDashboard`.
+    """
+
+    def __init__(self, settings: Any, sliders: Mapping[str, widgets.Widget], floor: float | None, title: str):
+        super().__init__(floor, title)
+        self._defaults, self.sliders = settings, dict(sliders)
+        self.kept: list[LabRun] = []
+        """Runs that ended or were stopped, oldest first."""
+        self._stop, self._busy = StopFlag(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self.run_button = controls.button("Run", "train a new model with these settings", "primary", "play")
+        self.stop_button = controls.button("Stop", "end the run, keep what was learnt", icon="stop")
+        self.stop_button.disabled = True
+        self.run_button.on_click(self.guard(self.start))
+        self.stop_button.on_click(self.guard(self.stop))
+        self.arrange(list(self.sliders.values()), [self.run_button, self.stop_button])
+
+    def experiment(self, settings: Any) -> Experiment:
+        """A fresh model with these settings, and how to train it. Raises ValueError for settings that are impossible."""
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> Any:
+        """What the sliders say now."""
+        return replace(self._defaults, **{name: slider.value for name, slider in self.sliders.items()})
+
+    @property
+    def model(self) -> nn.Module:
+        """The model of the newest run that has ended. Raises ValueError before the first."""
+        if not self.kept:
+            raise ValueError(
+                "no run has ended yet: press Run or call lab.run(), and let it finish or stop it"
+            )
+        return self.kept[-1].model
+
+    def run(self, **changes: Any) -> LabRun:
+        """Train here and now, with what the sliders say but for `changes`, until the last step or until Stop.
+
+        Raises:
+            ValueError: a setting does not exist or is impossible, or another run is going on.
+            DivergenceError: the loss became NaN or infinite.
+        """
+        unknown = changes.keys() - self.sliders.keys()
+        if unknown:
+            raise ValueError(f"there is no setting {min(unknown)!r}; there are {', '.join(self.sliders)}")
+        settings = replace(self.settings, **changes)
+        if not self._busy.acquire(blocking=False):
+            raise ValueError("a run is going on: press Stop, or wait until it has ended")
+        try:
+            return self._train(settings)
+        finally:
+            self._busy.release()
+            self._show_running(False)
+
+    def start(self) -> None:
+        """What Run does: train in a thread of its own, and come back at once."""
+        if self._busy.locked():
+            raise ValueError("a run is going on: press Stop first")
+        self._thread = threading.Thread(target=self.guard(self.run), daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """What Stop does: end the run after its current step."""
+        self._stop.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Until the run that the button started has ended, or for so many seconds; says whether it has ended."""
+        if self._thread:
+            self._thread.join(seconds)
+        return not self._busy.locked()
+
+    def _train(self, settings: Any) -> LabRun:
+        self._stop = StopFlag()
+        self._show_running(True)
+        todo = self.experiment(settings)
+        name, n_run = f"run {len(self.runs) + 1}", len(self.runs)
+        self.next_run(name, str(settings))
+        try:
+            result = train(
+                todo.model, todo.batches, todo.config, evaluate=todo.evaluate, sample=todo.sample,
+                callbacks=[self], progress=False, stop=self._stop,
+            )  # fmt: skip
+        except Exception:
+            self.abandon(self.runs[n_run:])
+            raise
+        self.kept.append(LabRun(name, settings, todo.model, result))
+        return self.kept[-1]
+
+    def _show_running(self, running: bool) -> None:
+        self.run_button.disabled, self.stop_button.disabled = running, not running

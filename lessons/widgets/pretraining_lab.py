@@ -1,0 +1,147 @@
+"""Pretraining under the reader's hands: size, learning rate, batch, steps and temperature on sliders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import ipywidgets as widgets
+import torch
+from torch import Tensor
+
+from lessons.widgets import controls
+from lessons.widgets.lab import Experiment, Lab
+from minilm import BPETokenizer, MiniLM, ModelConfig, generate
+from minilm.metrics import mean_loss
+from minilm.objectives import Documents, NextToken
+from minilm.tokenizer import END_OF_TEXT
+from minilm.training import TrainingConfig
+
+Text = Tensor | Sequence[int] | Sequence[Sequence[int]]
+"""Token ids of one long text, or of many documents."""
+
+N_HEAD = 4
+HELD_OUT_BATCHES = 4
+EVALUATIONS = 20
+SAMPLE_LENGTH = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings:
+    """What the sliders of `PretrainingLab` set."""
+
+    n_layer: int = 2
+    """Transformer blocks."""
+    d_model: int = 96
+    """Width of the residual stream; its four heads are a quarter of it wide."""
+    learning_rate: float = 3e-3
+    """Peak rate of AdamW; Muon's rate for the matrices moves with it."""
+    batch_size: int = 16
+    """Windows of text in a step."""
+    steps: int = 300
+    """Optimiser steps."""
+    temperature: float = 0.8
+    """Of the samples: 0 takes the likeliest token, 1 draws as the model believes. Turn it while the model trains."""
+
+    def __str__(self) -> str:
+        size = f"{self.n_layer} layer{'s' * (self.n_layer > 1)} · width {self.d_model}"
+        return f"{size} · rate {self.learning_rate:.2g} · batch {self.batch_size}"
+
+
+def sliders(at: PretrainingSettings) -> dict[str, widgets.Widget]:
+    """A slider for each setting; their ranges hold what a laptop trains in minutes."""
+    return {
+        "n_layer": controls.whole("layers", at.n_layer, 1, 8, "transformer blocks"),
+        "d_model": controls.whole("width", at.d_model, 32, 256, "of the residual stream", step=16),
+        "learning_rate": controls.magnitude("learning rate", at.learning_rate, 1e-4, 1e-1, "peak, after the warm-up"),
+        "batch_size": controls.whole("batch", at.batch_size, 4, 64, "windows of text in a step", step=4),
+        "steps": controls.whole("steps", at.steps, 10, 2000, "optimiser steps", step=10),
+        "temperature": controls.real("temperature", at.temperature, 0.0, 2.0, "of the samples; turn it at any time"),
+    }  # fmt: skip
+
+
+class PretrainingLab(Lab):
+    """A training dashboard with sliders, Run and Stop, and all runs overlaid.
+
+        lab = PretrainingLab(tok, training_documents, held_out_documents, floor=1.23)
+        lab.run()              # trains in this cell, with the values of the sliders
+        lab.run(n_layer=4)     # or with others
+        lab.model, lab.kept    # the newest run's model, and all runs
+
+    Args:
+        tokenizer: of the token ids below.
+        training: ids of one long text, or a list of documents, each a list of ids.
+        held_out: the same, of text that is not trained on.
+        floor: entropy of the text in nats per token, where it is known.
+        settings: where the sliders stand at first.
+        context_length: tokens in a window.
+        config: what the sliders leave open about training.
+        prompt: what the samples begin with.
+    """
+
+    def __init__(
+        self,
+        tokenizer: BPETokenizer,
+        training: Text,
+        held_out: Text,
+        *,
+        floor: float | None = None,
+        settings: PretrainingSettings | None = None,
+        context_length: int = 64,
+        config: TrainingConfig | None = None,
+        prompt: str = END_OF_TEXT,
+        title: str = "Pretraining lab",
+    ):
+        self.tokenizer, self.training, self.held_out = tokenizer, training, held_out
+        self.context_length, self.config = context_length, config or TrainingConfig()
+        self.prompt = tokenizer.encode(prompt)
+        settings = settings or PretrainingSettings()
+        super().__init__(settings, sliders(settings), floor, title)
+
+    def experiment(self, settings: PretrainingSettings) -> Experiment:
+        torch.manual_seed(self.config.seed)
+        model = MiniLM(self.shape(settings))
+        held_out = self.batches(self.held_out, batch_size=16)
+        fixed = [held_out.batch(index) for index in range(HELD_OUT_BATCHES)]
+        return Experiment(
+            model,
+            self.batches(self.training, settings.batch_size),
+            self.pace(settings),
+            lambda model: mean_loss(model, fixed),
+            self.sample,
+        )
+
+    def shape(self, settings: PretrainingSettings) -> ModelConfig:
+        """The size of the model."""
+        return ModelConfig(
+            vocab_size=self.tokenizer.vocab_size,
+            context_length=self.context_length,
+            n_layer=settings.n_layer,
+            n_head=N_HEAD,
+            d_model=settings.d_model,
+        )
+
+    def pace(self, settings: PretrainingSettings) -> TrainingConfig:
+        """How to train: about twenty evaluations, a warm-up of a tenth of the steps at most."""
+        factor = settings.learning_rate / TrainingConfig.learning_rate
+        return replace(
+            self.config,
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            matrix_learning_rate=self.config.matrix_learning_rate * factor,
+            warmup_steps=min(self.config.warmup_steps, settings.steps // 10),
+            evaluate_every=max(1, settings.steps // EVALUATIONS),
+        )
+
+    def batches(self, text: Text, batch_size: int) -> NextToken | Documents:
+        """Windows that start where a document starts; anywhere, in one long text."""
+        if isinstance(text, Tensor) or isinstance(text[0], int):
+            return NextToken(text, self.context_length, batch_size)
+        return Documents(text, self.tokenizer.end_of_text, self.context_length, batch_size)
+
+    def sample(self, model: MiniLM) -> str:
+        """What the model writes after the prompt, at the temperature of this moment."""
+        n_new = max(1, min(SAMPLE_LENGTH, self.context_length - len(self.prompt)))
+        temperature = self.sliders["temperature"].value
+        ids = generate(model, torch.tensor([self.prompt]), n_new, temperature=temperature, seed=0)
+        return self.tokenizer.decode(ids[0], skip_special_tokens=True)
