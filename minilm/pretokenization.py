@@ -68,21 +68,25 @@ def utf8(text: str) -> bytes:
 
     Raises:
         ValueError: it holds a lone surrogate, half of a character that was cut in two; its position is named.
+        TypeError: it is no string.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r:.60}")
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
+        at = error.start
         raise ValueError(
-            f"the text holds a lone surrogate {text[error.start]!r} at position {error.start}, which is no character: "
-            "decode its source with errors='replace', or remove it"
+            f"the text holds a lone surrogate {text[at]!r} at position {at} (in {text[max(0, at - 12) : at + 12]!r}), "
+            "which is no character: decode its source with errors='replace', or remove it"
         ) from None
-
-
-def chars_to_bytes(chars: str) -> bytes:
-    """The bytes that a token's characters in a `tokenizer.json` stand for. Raises KeyError for any other character."""
-    return bytes(CHAR_TO_BYTE[char] for char in chars)
 
 
 def bytes_to_chars(data: bytes) -> str:
     """How a token's bytes are written in a `tokenizer.json`."""
     return "".join(map(BYTE_TO_CHAR.__getitem__, data))
+
+
+def chars_to_bytes(chars: str) -> bytes | None:
+    """The bytes of a token as a `tokenizer.json` writes it, or None where a character stands for no byte."""
+    return bytes(map(CHAR_TO_BYTE.__getitem__, chars)) if CHAR_TO_BYTE.keys() >= set(chars) else None

@@ -1,8 +1,8 @@
 """A byte-level BPE tokenizer, as GPT-2's: it splits any text into ids and joins them to the very same text.
 
     tokenizer = BPETokenizer.train(["low lower lowest"], vocab_size=260)
-    tokenizer.encode("lower")                        # [257, 68, 81], the ids of "low", "e" and "r"
-    tokenizer.decode(tokenizer.encode("日本語 \U0001f642"))  # "日本語 \U0001f642": what was not learnt stays as bytes
+    tokenizer.encode("lower")                      # [257, 68, 81], the ids of "low", "e" and "r"
+    tokenizer.decode(tokenizer.encode("日本語"))    # "日本語": what was not learnt stays in bytes
 
 The parts: `pretokenization` cuts text into words and bytes, `bpe` learns and applies merges, `tokenizer_format` reads
 and writes files.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from minilm.bpe import Merge, apply_merges, learn_merges
 from minilm.files import atomic_file
-from minilm.pretokenization import split_special, split_words, utf8
+from minilm.pretokenization import chars_to_bytes, split_special, split_words, utf8
 from minilm.tokenizer_format import Vocabulary, read_json, to_json
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ class BPETokenizer:
         self._vocabulary = vocabulary
         self._merge_table = {(m.left, m.right): (rank, m.token) for rank, m in enumerate(vocabulary.merges)}
         special = set(vocabulary.special_tokens.values())
-        ordinary = {token: i for i, token in enumerate(vocabulary.tokens) if i not in special}
-        self._byte_ids = [ordinary[bytes([byte])] for byte in range(256)]
+        ordinary = {token: index for index, token in enumerate(vocabulary.tokens) if index not in special}
         for text in vocabulary.special_tokens:
-            if not text or utf8(text) in ordinary:
+            if not text or chars_to_bytes(text) in ordinary:
                 raise ValueError(
                     f"{text!r} cannot be a special token: it is {'an ordinary token' if text else 'empty'}; "
                     "choose a text that no corpus holds"
                 )
+        self._byte_ids = [ordinary[bytes([byte])] for byte in range(256)]
         self._words = _Remembered(self)
 
     @classmethod
@@ -85,6 +85,7 @@ class BPETokenizer:
                 and the special tokens, or a special token is unfit.
             TypeError: `texts` is a string, or holds something else than strings.
         """
+        special_tokens = tuple(dict.fromkeys(special_tokens))
         least = 256 + len(special_tokens)
         if vocab_size < least:
             raise ValueError(
@@ -150,6 +151,7 @@ class BPETokenizer:
 
         Raises:
             ValueError: the text holds a lone surrogate; its position is named.
+            TypeError: it is no string.
         """
         utf8(text)
         ids: list[int] = []
@@ -165,8 +167,12 @@ class BPETokenizer:
         """The text of token ids: a list, or a tensor or array of shape (T,). Bytes that are no UTF-8 become "\ufffd".
 
         Raises:
-            ValueError: an id is outside the vocabulary.
+            ValueError: an id is outside the vocabulary, or there are several texts.
         """
+        if getattr(ids, "ndim", 1) != 1:
+            raise ValueError(
+                f"decode takes the ids of one text, (T,), not {tuple(ids.shape)}: pass one row, ids[0]"
+            )
         special = set(self._vocabulary.special_tokens.values()) if skip_special_tokens else ()
         values = ids.tolist() if hasattr(ids, "tolist") else ids
         return b"".join(self.token_bytes(i) for i in values if i not in special).decode("utf-8", "replace")
@@ -233,9 +239,7 @@ def _count_words(texts: Iterable[str], special_tokens: Sequence[str]) -> Mapping
     if isinstance(texts, str):
         raise TypeError("texts is one string; give a list of texts, here: BPETokenizer.train([text], ...)")
     counts: Counter[str] = Counter()
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise TypeError(f"texts must be strings, and number {index} is a {type(text).__name__}")
+    for text in texts:
         utf8(text)
         for piece, is_special in split_special(text, special_tokens):
             if not is_special:

@@ -12,13 +12,18 @@ from minilm.bpe import Merge
 from minilm.pretokenization import BYTE_TO_CHAR, bytes_to_chars, chars_to_bytes
 
 _BYTE_LEVEL = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
-_NO_STRIPPING = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-_PLAIN = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None} | {
+_SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+_BPE = {
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
     "end_of_word_suffix": None,
     "fuse_unk": False,
     "byte_fallback": False,
     "ignore_merges": False,
 }
+_CHANGES_IDS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,13 @@ def to_json(vocabulary: Vocabulary) -> str:
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [
-            {"id": index, "content": text, **_NO_STRIPPING} for index, text in sorted(names.items())
-        ],
+        "added_tokens": [{"id": index, "content": text, **_SPECIAL} for index, text in sorted(names.items())],
         "normalizer": None,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, **_BYTE_LEVEL},
         "post_processor": None,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, **_BYTE_LEVEL},
         "model": {
-            **_PLAIN,
+            **_BPE,
             "vocab": {text: index for index, text in enumerate(chars)},
             "merges": [[chars[merge.left], chars[merge.right]] for merge in vocabulary.merges],
         },
@@ -97,7 +100,7 @@ def _refuse_other_kinds(content: Mapping[str, Any]) -> None:
     model, cutter = content["model"], content.get("pre_tokenizer") or {}
     if model.get("type", "BPE") != "BPE":
         raise _ForeignError(f"its model is {model['type']!r}, and minilm reads 'BPE'")
-    for part in _PLAIN.keys() - {"type", "unk_token", "fuse_unk", "byte_fallback"}:
+    for part in _CHANGES_IDS:
         if model.get(part):
             raise _ForeignError(f"its model sets {part}={model[part]!r}")
     if content.get("normalizer") is not None:
@@ -120,17 +123,19 @@ def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]
     in_order = sorted(ids, key=ids.__getitem__)
     if [ids[token] for token in in_order] != list(range(len(ids))):
         raise _ForeignError(f"its {len(ids)} tokens do not have the ids 0 to {len(ids) - 1}")
-    missing = set(BYTE_TO_CHAR.values()) - ids.keys()
+    names = set(special)
+    missing = set(BYTE_TO_CHAR.values()) - (ids.keys() - names)
     if missing:
         raise _ForeignError(
             f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; when training with "
             "`tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
         )
-    names = set(special)
-    try:
-        return [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
-    except KeyError as char:
-        raise _ForeignError(f"its vocabulary holds the character {char}, which stands for no byte") from None
+    tokens = [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
+    if None in tokens:
+        raise _ForeignError(
+            f"its token {in_order[tokens.index(None)]!r} holds a character that stands for no byte"
+        )
+    return tokens
 
 
 def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> list[Merge]:
