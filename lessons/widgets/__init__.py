@@ -27,7 +27,19 @@ Figures that match (matplotlib):
 """
 
 from lessons.widgets.dashboard import TrainingDashboard
+from lessons.widgets.explorer import Explorer
+from lessons.widgets.figures import use_style
 from lessons.widgets.lab import Lab, LabRun
+from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
 
-__all__ = ["Lab", "LabRun", "PretrainingLab", "PretrainingSettings", "TrainingDashboard"]
+__all__ = [
+    "Explorer",
+    "Lab",
+    "LabRun",
+    "Playground",
+    "PretrainingLab",
+    "PretrainingSettings",
+    "TrainingDashboard",
+    "use_style",
+]

@@ -45,7 +45,7 @@ class TrainingDashboard(Explorer, Callback):
         return training_view(self.runs, self.floor, self.title)
 
     def summary(self) -> str:
-        return f"TrainingDashboard({self.title!r})"
+        return f"{type(self).__name__}({self.title!r})"
 
     def next_run(self, name: str, settings: str = "") -> None:
         """Name the run that starts next, and say in a few words what sets it apart."""

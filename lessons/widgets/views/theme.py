@@ -55,7 +55,7 @@ class Theme:
 
 LIGHT = Theme(
     paper="#ffffff", panel="#f5f6f8", line="#dde0e6", ink="#1c2026", quiet="#59616e",
-    strong="#0a4a94", positive="#0d5aab", negative="#a8430b", good="#07735f", bad="#b3261e",
+    strong="#0a4a94", positive="#1566bd", negative="#a8430b", good="#07735f", bad="#b3261e",
     series=("#1f6fd0", "#e1750d", "#07826d", "#8e2984", "#7d5fd3", "#6d5904"),
 )  # fmt: skip
 DARK = Theme(
