@@ -70,7 +70,7 @@ def load_pretrained(name: str | Path, device: str = "cpu") -> tuple[MiniLM, BPET
     """
     folder = find_checkpoint(name)
     path = folder / "config.json"
-    settings = _read_json(path)
+    settings = read_json(path)
     with _errors_name(path):
         config = config_from_gpt2(settings)
     path = folder / "model.safetensors"
@@ -143,7 +143,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; a checkpoint folder holds {', '.join(GPT2_FILES)}")
     try:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from minilm.attention import Attended, attend
 from minilm.cache import KVCache
 from minilm.config import ModelConfig
-from minilm.sites import NO_SITES, Reading, Sites, concatenate_rows
+from minilm.sites import NO_SITES, Reading, Sites, before_text, concatenate_rows, hide_absent_slots
 
 
 @dataclass
@@ -82,18 +82,16 @@ class CausalSelfAttention(nn.Module):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, context: Pass) -> tuple[Attended, int]:
         """Attention over memory slots, cached tokens and the new ones; and how many slots there were."""
-        n_token, mask, cache = query.size(-2), None, context.cache
+        n_token, cache = query.size(-2), context.cache
         if cache is not None:
             key, value = cache.extend(self.layer, key, value)
-        memory = context.sites.memory(self.layer, query.size(0))
-        n_memory = sum(keys.size(-2) for keys, _ in memory)
+        memory, n_text = context.sites.memory(self.layer, query.size(0)), key.size(-2)
         if memory:
-            key = torch.cat([*(keys.to(key.dtype) for keys, _ in memory), key], dim=-2)  # (B, H, l + S, p)
-            value = torch.cat([*(values.to(value.dtype) for _, values in memory), value], dim=-2)
-        if cache is not None:
-            mask = cache.mask(n_token, key.size(-2))
+            key, value = before_text(memory, key, value)  # (B, H, l + S, p)
+        mask = None if cache is None else cache.mask(n_token, key.size(-2))
+        mask = hide_absent_slots(memory, mask, n_token, key.size(-2))
         dropout = self.dropout if self.training else 0.0
-        return attend(query, key, value, mask, dropout, context.explicit), n_memory
+        return attend(query, key, value, mask, dropout, context.explicit), key.size(-2) - n_text
 
 
 class MLP(nn.Module):

@@ -9,7 +9,7 @@ there; it knows no method. A place is a pair (site, layer), and what stands ther
 | `query` `key` `value` `output` `up` `down`      | `delta(x, y)`, for the map y = xW + b    | what to add to y                     |
 | `attention_out` `mlp` `block`                   | `delta(x, y)`, a sub-layer's in and out  | what to add to y                     |
 | `embedding` (layer None)                        | `delta(batch_size)`                      | rows (B, l, d) to put before the text|
-| `memory`                                        | `delta(batch_size)`                      | keys and values, each (B, H, l, p)   |
+| `memory`                                        | `delta(batch_size)`                      | `Memory(keys, values)`               |
 | `attention`                                     | `delta(attended)`                        | `AttentionDelta(heads, output)`      |
 | `logits` (layer None)                           | `delta(reading)`                         | the shift (B, T, vocab)              |
 """
@@ -21,7 +21,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from minilm.attention import causal_mask
 
 if TYPE_CHECKING:
     from minilm.cache import KVCache
@@ -34,6 +37,17 @@ SITES = ("embedding", *LAYER_SITES, "logits")
 
 Place = tuple[str, int | None]
 Delta = Callable[..., Any]
+
+
+class Memory(NamedTuple):
+    """What a delta at the `memory` site adds: slots that every query of its row may attend to."""
+
+    keys: Tensor
+    """(B, H, l, p)."""
+    values: Tensor
+    """(B, H, l, p)."""
+    seen: Tensor | None = None
+    """(B, l) booleans, False where a row has fewer slots than others; None if all have all."""
 
 
 class AttentionDelta(NamedTuple):
@@ -97,8 +111,8 @@ class Sites:
         """Virtual tokens (B, l, d) to be read before the text."""
         return [delta(batch_size) for delta in self.at("embedding")]
 
-    def memory(self, layer: int, batch_size: int) -> list[tuple[Tensor, Tensor]]:
-        """Extra keys and values, each (B, H, l, p), that every query of this layer may attend to."""
+    def memory(self, layer: int, batch_size: int) -> list[Memory]:
+        """Extra keys and values that every query of this layer may attend to."""
         return [delta(batch_size) for delta in self.at("memory", layer)]
 
     def attention(self, layer: int, attended: Any) -> tuple[Tensor, Tensor | None]:
@@ -124,3 +138,26 @@ NO_SITES = Sites()
 def concatenate_rows(rows: list[Tensor], x: Tensor) -> Tensor:
     """Virtual rows (B, l, d) before the text's (B, T, d)."""
     return torch.cat([*(row.to(x.dtype) for row in rows), x], dim=1)
+
+
+def before_text(memory: list[Memory], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Memory slots before the text's keys and values (B, H, S, p): each (B, H, l + S, p)."""
+    all_keys = torch.cat([*(slots.keys.to(keys.dtype) for slots in memory), keys], dim=-2)
+    all_values = torch.cat([*(slots.values.to(values.dtype) for slots in memory), values], dim=-2)
+    return all_keys, all_values
+
+
+def hide_absent_slots(memory: list[Memory], mask: Tensor | None, n_query: int, n_key: int) -> Tensor | None:
+    """The mask (..., T, S), without the slots that only other rows have."""
+    if all(slots.seen is None for slots in memory):
+        return mask
+    seen = [
+        slots.keys.new_ones(slots.keys.size(0), slots.keys.size(-2), dtype=torch.bool)
+        if slots.seen is None
+        else slots.seen
+        for slots in memory
+    ]
+    present = torch.cat(seen, dim=1)  # (B, l)
+    present = F.pad(present, (0, n_key - present.size(1)), value=True)  # (B, l + S)
+    mask = causal_mask(n_query, n_key, present.device) if mask is None else mask
+    return mask & present[:, None, None, :]

@@ -1,0 +1,39 @@
+"""Tuning a frozen model: every method adds a delta at a named site; see `minilm.tuning.method`.
+
+>>> tuned = tuning.attach(model, tuning.LoRA(rank=8))
+>>> train(tuned, batches, tuning.LoRA().recipe(steps=300, learning_rate=3e-3))
+>>> tuned.save("my_adapter"); base = tuned.detach()
+"""
+
+from minilm.tuning.adapter import Adapter
+from minilm.tuning.bitfit import BitFit
+from minilm.tuning.fine_tuning import FullFineTuning
+from minilm.tuning.lora import LoRA
+from minilm.tuning.mam import MAM
+from minilm.tuning.method import Attachment, Method
+from minilm.tuning.parallel_adapter import ParallelAdapter
+from minilm.tuning.prefix import Prefix
+from minilm.tuning.prompt import Prompt
+from minilm.tuning.registry import METHODS, count_on, table
+from minilm.tuning.storage import load
+from minilm.tuning.tuned import Count, TunedModel, attach
+
+__all__ = [
+    "MAM",
+    "METHODS",
+    "Adapter",
+    "Attachment",
+    "BitFit",
+    "Count",
+    "FullFineTuning",
+    "LoRA",
+    "Method",
+    "ParallelAdapter",
+    "Prefix",
+    "Prompt",
+    "TunedModel",
+    "attach",
+    "count_on",
+    "load",
+    "table",
+]

@@ -1,0 +1,13 @@
+"""Where the model keeps the linear map that a site is named after."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from minilm.model import MiniLM
+
+
+def linear_at(model: MiniLM, site: str, layer: int) -> nn.Linear:
+    """The map at `query`, `key`, `value`, `output`, `up` or `down` of a layer."""
+    block = model.blocks[layer]
+    return getattr(block.mlp if site in ("up", "down") else block.attention, site)

@@ -1,0 +1,102 @@
+"""What a tuning method is: settings that know what to attach to a model, and the attachment itself.
+
+A `Method` is a frozen dataclass: the choices one makes. Built for a base model it becomes an `Attachment`: the module
+that holds the trained weights and, once every pass, says which deltas stand at which places (see `minilm.sites`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from minilm.model import MiniLM
+from minilm.sites import Delta, Place
+from minilm.training.config import TrainingConfig
+
+
+class Attachment(nn.Module):
+    """What a method adds to one base model; the base itself is never changed.
+
+    Its parameters are what training changes. The deltas may be computed from them afresh for every pass.
+    """
+
+    position_offset: int = 0
+    """Positions that the attachment takes up before the text."""
+    n_virtual: int = 0
+    """Virtual tokens that it puts before the text."""
+
+    def deltas(self) -> Mapping[Place, Delta]:
+        """What stands where in one forward pass."""
+        return {}
+
+    def weights(self) -> Mapping[str, Tensor]:
+        """Weights that take the place of the base's own of the same name."""
+        return {}
+
+    def stored(self) -> Mapping[str, Tensor]:
+        """The tensors worth keeping once training is over."""
+        return dict(self.named_parameters())
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `stored` returned.
+
+        Raises:
+            ValueError: a tensor is missing, superfluous or of another shape; the message names it.
+        """
+        parameters = dict(self.named_parameters())
+        check_shapes({name: parameter.shape for name, parameter in parameters.items()}, tensors)
+        for name, parameter in parameters.items():
+            parameter.data.copy_(tensors[name])
+
+    def merge_into(self, model: MiniLM) -> None:
+        """Write the same change into a copy of the base, for methods that can.
+
+        Raises:
+            ValueError: the method's change is no change of the base's weights.
+        """
+        raise ValueError(
+            f"{type(self).__name__} cannot be merged: what it adds depends on the text and fits into no weight "
+            "of the base; full fine-tuning, BitFit and LoRA can be merged"
+        )
+
+
+class Method(ABC):
+    """Settings of a tuning method; subclasses are frozen dataclasses whose fields all have defaults."""
+
+    name: ClassVar[str]
+    """As `METHODS` and saved files know it."""
+    acts_at: ClassVar[str]
+    """Sites of the model where it acts, in words."""
+    published: ClassVar[dict[str, Any]] = {}
+    """Training settings of the paper's recipe, for models of GPT-2's size."""
+
+    @abstractmethod
+    def build(self, base: MiniLM) -> Attachment:
+        """New weights for a base model.
+
+        Raises:
+            ValueError: the settings do not fit the model.
+        """
+
+    def recipe(self, **changes: Any) -> TrainingConfig:
+        """The paper's training settings, any of them changed. Small models stand far larger learning rates."""
+        return TrainingConfig(**{"optimizer": "adamw", **self.published, **changes})
+
+    def settings(self) -> dict[str, Any]:
+        """The fields, as a saved file keeps them."""
+        return asdict(self)
+
+
+def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Raise ValueError naming the first tensor that is missing, superfluous or of another shape."""
+    for name in [*shapes, *(name for name in tensors if name not in shapes)]:
+        there = tuple(tensors[name].shape) if name in tensors else "nothing"
+        wanted = tuple(shapes[name]) if name in shapes else "nothing"
+        if there != wanted:
+            raise ValueError(
+                f"{name} should hold {wanted}, but holds {there}: was it made for another model?"
+            )

@@ -1,0 +1,41 @@
+"""All methods by name, and the table of what each of them costs."""
+
+from __future__ import annotations
+
+import torch
+
+from minilm.config import ModelConfig
+from minilm.model import MiniLM
+from minilm.tuning.adapter import Adapter
+from minilm.tuning.bitfit import BitFit
+from minilm.tuning.fine_tuning import FullFineTuning
+from minilm.tuning.lora import LoRA
+from minilm.tuning.mam import MAM
+from minilm.tuning.method import Method
+from minilm.tuning.parallel_adapter import ParallelAdapter
+from minilm.tuning.prefix import Prefix
+from minilm.tuning.prompt import Prompt
+from minilm.tuning.tuned import Count, attach
+
+METHODS: dict[str, type[Method]] = {
+    method.name: method
+    for method in (FullFineTuning, BitFit, Prompt, Prefix, Adapter, ParallelAdapter, LoRA, MAM)
+}
+"""Name -> class; every one can be made without arguments."""
+
+
+def count_on(config: ModelConfig, method: Method) -> Count:
+    """What a method costs on a base of this shape, without ever allocating one."""
+    with torch.device("meta"):
+        return attach(MiniLM(config), method).count()
+
+
+def table(config: ModelConfig) -> str:
+    """Every method with its default settings: where it acts, what it trains, what it stores."""
+    lines = [f"{'method':<18} {'acts at':<30} {'trained':>12} {'stored':>12} {'share':>8}"]
+    for name, method in METHODS.items():
+        count = count_on(config, method())
+        lines.append(
+            f"{name:<18} {method.acts_at:<30} {count.trained:>12,} {count.stored:>12,} {count.fraction:>8.2%}"
+        )
+    return "\n".join(lines)
