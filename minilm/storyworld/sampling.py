@@ -25,8 +25,8 @@ class Story:
     text: str
     attributes: Mapping[str, str | tuple[str, ...]]
     """"keyword": those that occur, in the grammar's order; "ending"; "plot"; "hero"."""
-    facts: tuple[tuple[str, str, str], ...]
-    """The (subject, relation, object) triples that it tells, in the order of telling."""
+    facts_of: tuple[tuple[tuple[str, str, str], ...], ...]
+    """The (subject, relation, object) triples that each passage tells."""
     bindings: Mapping[str, str]
     """The slots that it mentions and what fills them."""
     scenes: tuple[str, ...]
@@ -35,6 +35,11 @@ class Story:
     """What each scene said; joined by spaces they are the text."""
     log_probability: float
     """Natural log of the probability of the choices that made it (without any condition)."""
+
+    @property
+    def facts(self) -> tuple[tuple[str, str, str], ...]:
+        """All the triples that it tells, in the order of telling."""
+        return tuple(fact for passage in self.facts_of for fact in passage)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -113,7 +118,7 @@ class _Telling:
         self.passage: list[str] = []
         self.passages: list[str] = []
         self.scenes: list[str] = []
-        self.facts: list[tuple[str, str, str]] = []
+        self.facts: list[tuple[tuple[str, str, str], ...]] = []
         self.keywords: set[str] = set()
         self.log_probability = 0.0
 
@@ -147,7 +152,7 @@ class _Telling:
         self.passages.append("".join(self.passage).lstrip())
         self.passage.clear()
         self.scenes.append(node.scene)
-        self.facts += [self._fact(fact) for fact in node.template.facts]
+        self.facts.append(tuple(self._fact(fact) for fact in node.template.facts))
         return node.next
 
     def _choose(self, index: int) -> int:
@@ -172,7 +177,7 @@ class _Telling:
         return Story(
             text=" ".join(self.passages),
             attributes=attributes,
-            facts=tuple(self.facts),
+            facts_of=tuple(self.facts),
             bindings=bound,
             scenes=tuple(self.scenes),
             passages=tuple(self.passages),

@@ -84,7 +84,8 @@ def _scene_order(grammar: Grammar, plot: Plot) -> list[Scene]:
     except CycleError as error:
         cycle = error.args[1]
         message = f"the story could go round for ever: {' -> '.join(cycle)}"
-        raise _fault(grammar, plot.scenes[cycle[0]], message) from None
+        last = max((plot.scenes[name] for name in cycle), key=lambda scene: scene.line)
+        raise _fault(grammar, last, message) from None
 
 
 def _check_template(grammar: Grammar, plot: Plot, template: Template) -> None:
