@@ -24,6 +24,12 @@ LAB_ARGS ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
 
+# A folder of public data beside or in the checkout is an offline mirror; without one, data is downloaded when first used.
+MIRROR := $(firstword $(wildcard ../shared/data shared/data))
+ifneq ($(MIRROR),)
+export MINILM_DATA ?= $(abspath $(MIRROR))
+endif
+
 .PHONY: lab test course lessons bench lock clean setup venv moved
 setup: $(STAMP)
 

@@ -45,7 +45,8 @@ def faults(lesson: Lesson) -> list[str]:
 def _source_faults(fresh: NotebookNode, saved: NotebookNode) -> Iterator[str]:
     if len(fresh.cells) != len(saved.cells):
         yield f"the lesson has {len(fresh.cells)} cells, its notebook {len(saved.cells)}: run `make lessons`"
-    for index, (ours, theirs) in enumerate(zip(fresh.cells, saved.cells, strict=False)):
+        return
+    for index, (ours, theirs) in enumerate(zip(fresh.cells, saved.cells, strict=True)):
         if any(ours.get(key) != theirs.get(key) for key in ("id", "cell_type", "source", "metadata")):
             yield f"cell {index} differs from its lesson: run `make lessons`"
 
