@@ -127,6 +127,7 @@ def _clean_output(output: NotebookNode) -> NotebookNode | None:
     data = output.get("data", {})
     if WIDGET_VIEW in data and _PROGRESS_BAR.search(data.get("text/plain", "")):
         return None
+    output.get("metadata", {}).pop("needs_background", None)  # the course's figures read on any
     data.pop(WIDGET_VIEW, None)  # its model is not saved; what else the output holds is shown in its place
     for kind, content in data.items():
         if kind.startswith("text/"):

@@ -89,6 +89,11 @@ def test_a_widget_leaves_its_static_html(executed):
     }
 
 
+def test_a_figure_asks_for_no_background_of_its_own(executed):
+    figure = new_output("display_data", data={"image/png": "iVBORw0="}, metadata={"needs_background": "dark"})
+    assert cleaned(executed, figure)[0].metadata == {}
+
+
 def test_progress_bars_leave_nothing(executed):
     bar = result("  0%|          | 0/9 [00:00<?, ?it/s]", **{WIDGET_VIEW: {"model_id": "1"}})
     assert cleaned(executed, bar, stream("\r  0%|     | 0/9\r100%|#####| 9/9\n", "stderr")) == []
