@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import codecs
 import json
+import pickle
 import warnings
 from collections import Counter
+from copy import deepcopy
 from itertools import pairwise
 
 import numpy as np
@@ -120,6 +122,12 @@ def test_gpt2_s_pattern_cuts_words_numbers_symbols_and_spaces():
 def test_a_repeated_word_is_the_same_with_and_without_memory(tokenizer):
     fresh = BPETokenizer.train(CORPUS, vocab_size=300)
     assert [tokenizer.encode(" lower") for _ in range(3)] == [fresh.encode(" lower")] * 3
+
+
+@pytest.mark.parametrize("copy", [deepcopy, lambda tokenizer: pickle.loads(pickle.dumps(tokenizer))])
+def test_a_copy_for_another_process_encodes_the_same(tokenizer, copy):
+    tokenizer.encode(CORPUS[0])
+    assert copy(tokenizer).encode(CORPUS[1]) == tokenizer.encode(CORPUS[1])
 
 
 # Learning
