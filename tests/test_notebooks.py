@@ -7,11 +7,10 @@ that its lesson has left behind. That is held here.
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbval.plugin import get_sanitize_patterns
 
-from lessons.convert import NOTEBOOKS, find_lessons
+from lessons.convert import NOTEBOOKS, convert, find_lessons
 from lessons.faults import faults
 
 LESSONS = find_lessons()
@@ -29,8 +28,14 @@ def test_no_notebook_is_without_its_lesson():
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_a_lesson_has_one_title_numbered_as_its_file(lesson):
-    first = nbformat.read(lesson.notebook, as_version=4).cells[0].source
-    assert first.startswith(f"# {int(lesson.name[:2])}. ")
+    assert convert(lesson).cells[0].source.startswith(f"# {int(lesson.name[:2])}. ")
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_what_a_lesson_links_to_is_there(lesson):
+    text = "".join(cell.source for cell in convert(lesson).cells if cell.cell_type == "markdown")
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", text)
+    assert [link for link in links if not (NOTEBOOKS / link).exists()] == []
 
 
 def test_nbval_takes_every_rule_of_its_sanitizer():
