@@ -8,9 +8,12 @@ import torch
 
 from minilm.gpt2_format import config_from_gpt2, config_to_gpt2, weights_from_gpt2, weights_to_gpt2
 from minilm.model import MiniLM
+from minilm.peft_format import load_peft, save_peft
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
+
+__all__ = ["from_transformers", "load_peft", "save_peft", "to_transformers"]
 
 
 def from_transformers(gpt2: GPT2LMHeadModel) -> MiniLM:

@@ -70,7 +70,7 @@ class StoryCorpus:
     @cached_property
     def floor(self) -> float:
         """Exact: what the world's own probabilities lose on these very stories."""
-        return Oracle(self.world, self.tokenizer).floor(self.held_out)
+        return Oracle(self.world, self.tokenizer).floor([self.tokenizer.decode(ids) for ids in self.held_out])
 
     @property
     def opening(self) -> list[int]:

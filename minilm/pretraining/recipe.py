@@ -36,11 +36,10 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     """Steps, rates and device."""
 
-    @property
-    def model(self) -> ModelConfig:
-        """The shape of the model."""
+    def shape(self, vocab_size: int) -> ModelConfig:
+        """The shape of a model that knows so many token ids: those of the tokenizer, which may be fewer than asked for."""
         return ModelConfig(
-            vocab_size=self.vocab_size,
+            vocab_size=vocab_size,
             context_length=self.context_length,
             n_layer=self.n_layer,
             n_head=self.n_head,

@@ -108,7 +108,7 @@ def pretrain(
     """
     corpus = corpus or corpus_named(recipe.data, recipe.vocab_size, recipe.n_story, recipe.n_held_out)
     torch.manual_seed(recipe.training.seed)
-    model = MiniLM(recipe.model)
+    model = MiniLM(recipe.shape(corpus.tokenizer.vocab_size))
 
     def sample(model: MiniLM) -> str:
         start = torch.tensor([corpus.opening], device=model.device)

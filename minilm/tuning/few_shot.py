@@ -1,0 +1,35 @@
+"""Few-shot prompting: the baseline that trains nothing (Brown et al. 2020).
+
+Solved examples stand before the question, and the frozen model continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Tokens = Sequence[int]
+
+
+def few_shot_prompt(
+    examples: Sequence[tuple[Tokens, Tokens]], prompt: Tokens, end: Tokens, room: int
+) -> list[int]:
+    """As many solved examples as fit, then the prompt.
+
+    Args:
+        examples: prompt and target of each; the first ones are taken first.
+        prompt: what is to be continued.
+        end: tokens between an example and the next.
+        room: most tokens that the result may have: the model's window less what it shall write.
+
+    Raises:
+        ValueError: not even the prompt fits.
+    """
+    if len(prompt) > room:
+        raise ValueError(f"a prompt of {len(prompt)} tokens does not fit into {room}: shorten it")
+    shown: list[int] = []
+    for question, answer in examples:
+        solved = [*question, *answer, *end]
+        if len(shown) + len(solved) + len(prompt) > room:
+            break
+        shown += solved
+    return [*shown, *prompt]
