@@ -197,17 +197,21 @@ class Conversation:
 
 @dataclass(frozen=True)
 class KeywordStory:
-    """A keyword and a story that contains it (the task of auxiliary tuning)."""
+    """Keywords and a story that contains them (the task of auxiliary tuning)."""
 
-    keyword: str
-    """The word asked for, as the attribute of the story names it."""
+    keywords: tuple[str, ...]
+    """The words asked for, at least one, as the attribute of the story names them."""
     text: str
     """The story."""
 
+    def __post_init__(self) -> None:
+        if not self.keywords or isinstance(self.keywords, str):
+            raise ValueError(f"needs a tuple of one keyword or more, got {self.keywords!r}")
+
     @property
     def prompt(self) -> str:
-        """The keyword."""
-        return self.keyword
+        """The keywords, joined by `, `."""
+        return ", ".join(self.keywords)
 
     @property
     def targets(self) -> tuple[str, ...]:

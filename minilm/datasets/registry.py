@@ -59,8 +59,8 @@ class Card:
     """Split of a file -> "bytes" (SHA-256 computed by this project) or "published" (copied from a register)."""
     files: tuple[DataFile, ...] = ()
     """Its files; none for data that the project generates."""
-    dials: tuple[str, ...] = ()
-    """Further keyword arguments that `load` takes, of data that the project generates."""
+    dials: dict[str, str] = field(default_factory=dict)
+    """Further keyword arguments that `load` takes, of data that the project generates -> what they do."""
 
     @property
     def bytes(self) -> int:
@@ -81,7 +81,7 @@ class Card:
         lines = [f"{self.name}: {self.title}", f"  origin   {self.origin}", f"  licence  {self.licence}"]
         lines += [f"  record   {self.record}", f"  size     {self.size()}"]
         lines += [f"  {split:<8} {size}" for split, size in self.splits.items()]
-        lines += [f"  dials    {', '.join(self.dials)}"] if self.dials else []
+        lines += [f"  {dial + '=':<12} {what}" for dial, what in self.dials.items()]
         lines += [f"  {line}" for line in self.note.splitlines()]
         lines += [
             f"  {file.sha256}  {file.bytes:>13,}  {file.path}  ({self.vouched(file)})" for file in self.files

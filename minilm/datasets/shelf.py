@@ -45,7 +45,7 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
             comes in splits, the whole where it does not (tinyshakespeare, your own files). "all" is the whole; any
             data without splits of its own is cut by position, 90% train, 5% dev, 5% test.
         n: How many records, from the first on; all of them if None. Not for running text.
-        dials: Settings of data that the project generates, as its card lists them, e.g. `seed=1`.
+        dials: Settings of a task that is made from stories, as its card lists them, e.g. `seed=1`.
 
     Returns:
         A running text as one `str`; stories as a list of `str`; other data as a list of the record that the card
@@ -65,8 +65,12 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
 
 def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:
     """A split of a data set of the register."""
-    check_dials(card.name, card.dials, dials)
+    check_dials(card.name, tuple(card.dials), dials)
     split = card.check_split(split or next(iter(card.splits)))
+    if not card.files:
+        from minilm.datasets.tasks import TASKS
+
+        return TASKS[card.name](**dials).load(split, n)
     return first(READERS[card.name](locate(card, split), split, n), n)
 
 

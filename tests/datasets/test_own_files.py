@@ -102,7 +102,9 @@ def test_list_names_every_data_set_and_where_it_is(cache):
     listed = commands.list_datasets()
     assert all(name in listed for name in datasets.names())
     assert str(cache) in listed
-    assert "here" in listed.splitlines()[1] or "absent" in listed.splitlines()[1]
+    where = {line.split()[0]: line for line in listed.splitlines()}
+    assert " absent " in where["sst2"]
+    assert " generated " in where["storyworld"]
 
 
 def test_get_checks_the_files_and_says_where_they_lie(mirrored):
@@ -110,7 +112,12 @@ def test_get_checks_the_files_and_says_where_they_lie(mirrored):
         commands.get_dataset("sst2")
         == f"sst2: 2 file(s), 812,316 bytes, checked, in {mirrored} (MINILM_DATA)"
     )
-    assert commands.list_datasets().splitlines()[1].split()[3] == "here"
+    where = {line.split()[0]: line.split()[3] for line in commands.list_datasets().splitlines()[1:-1]}
+    assert (where["tinyshakespeare"], where["e2e"], where["coqa"]) == ("here", "in", "absent")
+
+
+def test_there_is_nothing_to_get_of_what_is_generated():
+    assert "storyworld-triples is generated when it is loaded" in commands.get_dataset("storyworld-triples")
 
 
 def test_show_prints_the_card():
