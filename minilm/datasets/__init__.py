@@ -4,6 +4,7 @@
 >>> datasets.names()
 >>> print(datasets.card("webnlg"))            # origin, licence, splits, SHA-256 of each file
 >>> entries = datasets.load("webnlg", split="dev")
+>>> stories = datasets.load("storyworld")     # generated, as every storyworld-... task is
 >>> text = datasets.load("my_diary.txt")
 """
 
@@ -15,6 +16,7 @@ from minilm.datasets.records import (
     LabelledSentence,
     MeaningText,
     Question,
+    Record,
     SentencePair,
     Triple,
     TripleText,
@@ -35,6 +37,7 @@ __all__ = [
     "LabelledSentence",
     "MeaningText",
     "Question",
+    "Record",
     "SentencePair",
     "Triple",
     "TripleText",

@@ -1,13 +1,15 @@
 """What the loaders return: one frozen dataclass a shape of data, whichever data set it comes from.
 
 Tuning needs two things of every example, whatever the task: what the model reads and what it should write. So
-every record answers `.prompt` (a string) and `.targets` (the acceptable continuations, the first one to train on).
+every record answers `.prompt` (a string) and `.targets` (the acceptable continuations; the first one, `.target`, is
+the one to train on).
 A set of triples and a set of slots are written alike, `subject : relation : object | ...`, the linearisation of
 Li and Liang 2021, section 5.1.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -34,8 +36,27 @@ class Turn(NamedTuple):
     answers: tuple[str, ...]
 
 
+class Record(ABC):
+    """What every example of a task can be asked, whichever task it is."""
+
+    @property
+    @abstractmethod
+    def prompt(self) -> str:
+        """What the model reads."""
+
+    @property
+    @abstractmethod
+    def targets(self) -> tuple[str, ...]:
+        """What it may write, at least one, the best first."""
+
+    @property
+    def target(self) -> str:
+        """What it is trained to write: the first of the targets."""
+        return self.targets[0]
+
+
 @dataclass(frozen=True)
-class TripleText:
+class TripleText(Record):
     """Facts and the texts that say them (WebNLG's shape)."""
 
     triples: tuple[Triple, ...]
@@ -65,7 +86,7 @@ class TripleText:
 
 
 @dataclass(frozen=True)
-class MeaningText:
+class MeaningText(Record):
     """Slots with values and one text that says them (E2E's shape)."""
 
     slots: tuple[tuple[str, str], ...]
@@ -89,7 +110,7 @@ class MeaningText:
 
 
 @dataclass(frozen=True)
-class LabelledSentence:
+class LabelledSentence(Record):
     """A text and whether it is negative or positive (SST-2's shape)."""
 
     text: str
@@ -113,7 +134,7 @@ class LabelledSentence:
 
 
 @dataclass(frozen=True)
-class SentencePair:
+class SentencePair(Record):
     """Two texts and how the second stands to the first (MNLI's shape)."""
 
     premise: str
@@ -139,7 +160,7 @@ class SentencePair:
 
 
 @dataclass(frozen=True)
-class Question:
+class Question(Record):
     """A question about a document, after the turns before it (one turn of a conversation)."""
 
     document: str
@@ -196,7 +217,7 @@ class Conversation:
 
 
 @dataclass(frozen=True)
-class KeywordStory:
+class KeywordStory(Record):
     """Keywords and a story that contains them (the task of auxiliary tuning)."""
 
     keywords: tuple[str, ...]

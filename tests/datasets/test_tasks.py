@@ -28,7 +28,7 @@ HARDER = {
 
 def whole(example) -> str:
     """An example as one text."""
-    return example if isinstance(example, str) else f"{example.prompt} => {example.targets[0]}"
+    return example if isinstance(example, str) else f"{example.prompt} => {example.target}"
 
 
 def own_text(name: str, example) -> str:
