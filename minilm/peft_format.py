@@ -25,6 +25,7 @@ from minilm.model import MiniLM
 from minilm.tuning import LoRA, Prefix, TunedModel, attach
 from minilm.tuning.lora import LoRAAttachment
 from minilm.tuning.prefix import PrefixAttachment
+from minilm.tuning.tuned import detached_on_error
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 FUSED = ("query", "key", "value")
@@ -165,7 +166,8 @@ def _prefix_in(model: MiniLM, config: dict, tensors: dict[str, Tensor], settings
     flat = tensors["prompt_embeddings"]
     slots = flat.view(length, shape.n_layer, 2, shape.n_head, shape.head_size).permute(1, 2, 3, 0, 4)
     tuned = attach(model, Prefix(length, reparameterize=False, shift_positions=True))
-    tuned.attachments["prefix"].restore({"slots": slots.contiguous().to(model.device)})
+    with detached_on_error(tuned):
+        tuned.attachments["prefix"].restore({"slots": slots.contiguous().to(model.device)})
     return tuned
 
 
@@ -188,7 +190,7 @@ def _lora_in(model: MiniLM, config: dict, tensors: dict[str, Tensor], settings: 
             config, {module: _map_of(config, module) for module in modules}, config["lora_dropout"]
         )
     tuned = attach(model, methods)
-    with torch.no_grad():
+    with detached_on_error(tuned), torch.no_grad():
         for name, attachment in tuned.attachments.items():
             for key, change in attachment.changes.items():
                 _fill(change, key, factors, tuned.methods[name], settings is not None)

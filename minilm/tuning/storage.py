@@ -20,7 +20,7 @@ from minilm.files import atomic_folder
 from minilm.model import MiniLM
 from minilm.tuning.method import Method
 from minilm.tuning.registry import METHODS
-from minilm.tuning.tuned import TunedModel
+from minilm.tuning.tuned import TunedModel, detached_on_error
 
 FORMAT = "minilm adapter"
 
@@ -73,9 +73,9 @@ def load(model: MiniLM, folder: str | Path, *, check_base: bool = True) -> Tuned
     _check_base(model, about["base"], folder, check_base)
     tuned = TunedModel(model, {key: _method(each, folder) for key, each in about["methods"].items()})
     try:
-        _restore(tuned, read_tensors(folder / "adapter.safetensors")[0])
-    except (ValueError, OSError) as error:
-        tuned.detach()
+        with detached_on_error(tuned):
+            _restore(tuned, read_tensors(folder / "adapter.safetensors")[0])
+    except ValueError as error:
         raise CheckpointError(f"{folder}: {error}") from error
     return tuned
 

@@ -8,7 +8,8 @@ and runs the base with it. The base is shared, never copied and never changed, s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,3 +201,13 @@ def _by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
             )
         named[method.name] = method
     return named
+
+
+@contextmanager
+def detached_on_error(tuned: TunedModel) -> Iterator[TunedModel]:
+    """Lets the base go if what happens inside fails."""
+    try:
+        yield tuned
+    except Exception:
+        tuned.detach()
+        raise

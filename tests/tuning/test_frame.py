@@ -122,17 +122,29 @@ def test_moving_a_tuned_model_moves_its_base(base):
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda base: attach(base, LoRA(targets=("query", "gate"))), "no target 'gate'; the linear maps are query, key"),
+        (
+            lambda base: attach(base, LoRA(targets=("query", "gate"))),
+            "no target 'gate'; the linear maps are query, key",
+        ),
         (lambda base: attach(base, LoRA(rank=17)), "rank 17 exceeds 16, the rank of the query map"),
         (lambda base: attach(base, LoRA(rank=0)), "at least 1, not 0"),
         (lambda base: attach(base, LoRA(targets=())), "lora has no parameter to train"),
         (lambda base: attach(base, Prompt(length=24)), "24 virtual positions leave no room"),
-        (lambda base: attach(base, Prefix(length=30, shift_positions=True)), "30 virtual positions leave no room"),
+        (
+            lambda base: attach(base, Prefix(length=30, shift_positions=True)),
+            "30 virtual positions leave no room",
+        ),
         (lambda base: attach(base, Prefix(length=0)), "a length of 0 leaves nothing to train"),
         (lambda base: attach(base, Prompt(length=2, init=(1, 99))), "token id 99 is outside the vocabulary"),
-        (lambda base: attach(base, Prompt(length=2, init=(1,))), "init holds 1 token ids, but the length is 2"),
+        (
+            lambda base: attach(base, Prompt(length=2, init=(1,))),
+            "init holds 1 token ids, but the length is 2",
+        ),
         (lambda base: attach(base, Prefix(init="words")), "init must be one of random or 8 token ids"),
-        (lambda base: attach(base, Adapter(placement="beside")), "no placement 'beside'; choose from pfeiffer"),
+        (
+            lambda base: attach(base, Adapter(placement="beside")),
+            "no placement 'beside'; choose from pfeiffer",
+        ),
         (lambda base: attach(base, [LoRA(), LoRA()]), "two methods are called 'lora': give them names"),
         (lambda base: attach(base, []), "nothing to attach"),
         (lambda base: attach(base, "lora"), "no tuning method"),
@@ -167,7 +179,9 @@ def test_a_detached_model_says_so(base, tokens):
         tuned(tokens)
 
 
-@pytest.mark.parametrize("methods", [LoRA(rank=2, bias=True), FullFineTuning(), BitFit(), [LoRA(rank=2), BitFit()]])
+@pytest.mark.parametrize(
+    "methods", [LoRA(rank=2, bias=True), FullFineTuning(), BitFit(), [LoRA(rank=2), BitFit()]]
+)
 def test_merged_equals_unmerged(base, tokens, methods):
     tuned = attach_and_stir(base, methods)
     before = [weight.clone() for weight in base.parameters()]
