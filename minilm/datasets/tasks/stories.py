@@ -15,7 +15,7 @@ from minilm.storyworld import Story
 class Stories(Task):
     """Texts of stories, as the grammar draws them."""
 
-    sizes: ClassVar[Mapping[str, int]] = {"train": 10_000, "dev": 1_000, "test": 1_000}
+    sizes: ClassVar[Mapping[str, int]] = {"train": 5_000, "dev": 1_000, "test": 1_000}
 
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[str]:
         """The story's text."""
