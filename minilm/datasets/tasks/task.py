@@ -76,7 +76,8 @@ class Task(ABC):
         idle = 0
         for index, stories in enumerate(self._groups(split)):
             examples = self.examples(stories, split, random.Random(f"{self.seed}/{index}"))
-            fresh = [example for example in examples if self._belongs(example, split) and example not in seen]
+            new = (example for example in dict.fromkeys(examples) if example not in seen)
+            fresh = [example for example in new if self._belongs(example, split)]
             seen.update(fresh)
             yield from fresh
             idle = 0 if fresh else idle + 1
