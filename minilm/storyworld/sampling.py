@@ -13,7 +13,7 @@ import regex
 
 from minilm.storyworld.attributes import Condition, Outlook
 from minilm.storyworld.automaton import FREE, Automaton, Branch, End, Say, Told, Write
-from minilm.storyworld.grammar import HERO, Fact, Filler
+from minilm.storyworld.grammar import HERO, Fact, Filler, Mention
 
 _SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")
 
@@ -28,7 +28,7 @@ class Story:
     facts_of: tuple[tuple[tuple[str, str, str], ...], ...]
     """The (subject, relation, object) triples that each passage tells."""
     bindings: Mapping[str, str]
-    """The slots that it mentions and what fills them."""
+    """The slots that it mentions, in the order of first mention, and what fills them."""
     scenes: tuple[str, ...]
     """The scenes it went through."""
     passages: tuple[str, ...]
@@ -60,11 +60,11 @@ def _sentences(passage: str) -> Iterator[str]:
 class _Choice:
     """A node's ways on: cumulative weights to draw from, and the log-probability that each has without condition."""
 
-    __slots__ = ("bounds", "last", "logs", "outlooks", "targets")
+    __slots__ = ("bounds", "last", "logs", "settles", "targets")
 
     def __init__(self, options: list[tuple[float, float, int, bool]]) -> None:
         """Options as (weight to draw with, probability, target, settled)."""
-        weights, chances, self.targets, self.outlooks = zip(*(o for o in options if o[0] > 0), strict=True)
+        weights, chances, self.targets, self.settles = zip(*(o for o in options if o[0] > 0), strict=True)
         self.bounds = list(accumulate(weights))
         self.last = len(weights) - 1
         self.logs = [math.log(chance) for chance in chances]
@@ -81,7 +81,7 @@ class Sampler:
         self.automaton, self.condition = automaton, condition
         self._choices: dict[tuple[int, bool], _Choice] = {}
         self.keywords = tuple(automaton.grammar.keywords)
-        self.fillers = [automaton.grammar.slots[name].fillers for name in automaton.slots]
+        self.fillers = {name: slot.fillers for name, slot in automaton.grammar.slots.items()}
 
     def draw(self, seed: int, index: int) -> Story:
         """Story number `index` of the stream `seed`: the same whatever else is drawn."""
@@ -114,7 +114,7 @@ class _Telling:
     def __init__(self, sampler: Sampler, rng: random.Random) -> None:
         self.sampler, self.rng = sampler, rng
         self.settled = sampler.condition is None
-        self.bound: list[Filler | None] = [None] * len(sampler.fillers)
+        self.bound: dict[str, Filler] = {}
         self.passage: list[str] = []
         self.passages: list[str] = []
         self.scenes: list[str] = []
@@ -139,12 +139,12 @@ class _Telling:
         return node.next
 
     def say(self, index: int, node: Say) -> int:
-        if node.slot == FREE:
-            filler = self.sampler.automaton.grammar.slots[node.mention.slot].fillers[self._choose(index)]
-        else:
-            filler = self.bound[node.slot]
-            if filler is None:
-                filler = self.bound[node.slot] = self.sampler.fillers[node.slot][self._choose(index)]
+        name = node.mention.slot
+        filler = self.bound.get(name)
+        if filler is None:
+            filler = self.sampler.fillers[name][self._choose(index)]
+            if node.slot != FREE:
+                self.bound[name] = filler
         self.passage.append(node.mention.say(filler))
         return node.next
 
@@ -158,27 +158,25 @@ class _Telling:
     def _choose(self, index: int) -> int:
         choice = self.sampler.choice(index, self.settled)
         drawn = choice.draw(self.rng)
-        self.settled = choice.outlooks[drawn]
+        self.settled = choice.settles[drawn]
         self.log_probability += choice.logs[drawn]
         return choice.targets[drawn]
 
     def _fact(self, fact: Fact) -> tuple[str, str, str]:
-        slots = self.sampler.automaton.slots
+        """A template's triple with its mentions said."""
         return tuple(
-            "".join(p.text if not hasattr(p, "say") else p.say(self.bound[slots.index(p.slot)]) for p in side)
+            "".join([p.say(self.bound[p.slot]) if isinstance(p, Mention) else p.text for p in side])
             for side in fact
         )
 
     def _story(self, end: End) -> Story:
-        bindings = zip(self.sampler.automaton.slots, self.bound, strict=True)
-        bound = {name: filler.text for name, filler in bindings if filler is not None}
         keywords = tuple(word for word in self.sampler.keywords if word in self.keywords)
-        attributes = {"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: bound[HERO]}
+        hero = self.bound[HERO].text
         return Story(
             text=" ".join(self.passages),
-            attributes=attributes,
+            attributes={"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: hero},
             facts_of=tuple(self.facts),
-            bindings=bound,
+            bindings={name: filler.text for name, filler in self.bound.items()},
             scenes=tuple(self.scenes),
             passages=tuple(self.passages),
             log_probability=self.log_probability,
