@@ -9,6 +9,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from itertools import chain
 from pathlib import Path
@@ -49,13 +50,20 @@ LESSONS = {name: file for name, file in modules("lessons").items() if not file.n
 EVERYTHING = {**LIBRARY, **LESSONS}
 
 
+@cache
 def tree(name: str) -> ast.Module:
     """The syntax of a module."""
     return ast.parse(EVERYTHING[name].read_text(encoding="utf-8"))
 
 
-def imports(name: str) -> Iterator[str]:
+@cache
+def imports(name: str) -> list[str]:
     """Dotted names of what a module imports; `from a import b` is `a.b` where that is a module, else `a`."""
+    return list(targets(name))
+
+
+def targets(name: str) -> Iterator[str]:
+    """The same, one after the other."""
     package = name if EVERYTHING[name].name == "__init__.py" else name.rpartition(".")[0]
     for node in running(tree(name)):
         if isinstance(node, ast.Import):
