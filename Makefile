@@ -37,11 +37,10 @@ lab: setup
 	$(RUN) -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00_welcome.ipynb
 
 # One thread a worker: the notebooks and the tests share the cores. A notebook is one file, so one kernel, so one worker.
-test: export MINILM_PROFILE := smoke
-test: export OMP_NUM_THREADS ?= 1
 test: setup
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check --quiet
+	MINILM_PROFILE=smoke OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
 	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests notebooks \
 	  --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 $(PYTEST_ARGS)
 
