@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 
@@ -16,6 +17,8 @@ SHARE = 50
 """Drawing takes at most one part in this many of the training's time."""
 SHORTEST_PAUSE = 0.25
 """Seconds between two drawings: faster than this nobody reads."""
+INTERRUPT = "■ in the toolbar (interrupt) stops it and keeps what was learnt"
+"""While a cell runs, the kernel hears of no button; an interrupt always reaches it, and `train` ends in good order."""
 
 
 class TrainingDashboard(Explorer, Callback):
@@ -61,6 +64,8 @@ class TrainingDashboard(Explorer, Callback):
         self._next = ("", "")
         fresh = Run(name or f"run {len(self.runs) + 1}", run.config.steps, "running", settings=settings)
         fresh.records, fresh.n_parameter = list(run.records), run.n_parameter
+        if threading.current_thread() is threading.main_thread():
+            fresh.hint = INTERRUPT
         fresh.resumed_at = run.records[-1] if run.records else None
         self.runs.append(fresh)
         self._due = 0.0

@@ -17,7 +17,7 @@ def use_style() -> None:
     `minilm_sequential` (the default) runs from white to blue in steps even to the eye; `minilm_diverging` from orange through
     white, which is zero if the limits lie symmetrically, to blue.
     """
-    import matplotlib
+    import matplotlib.style
     from matplotlib.colors import ListedColormap
 
     shares = [index / (N_SHADE - 1) for index in range(N_SHADE)]

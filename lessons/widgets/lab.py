@@ -47,8 +47,8 @@ class LabRun:
 class Lab(TrainingDashboard):
     """A training dashboard with sliders, Run and Stop. Subclasses say in `experiment` what a run is.
 
-    Run trains in a thread of its own, so the kernel stays free; Stop ends a run after its current step and keeps the
-    model as it is then.
+    Run trains in a thread of its own, so the kernel stays free and hears of Stop, which ends a run after its current
+    step and keeps the model as it is then. `run` trains in the cell that calls it; there an interrupt does the same.
 
     Args:
         settings: a frozen dataclass; where the sliders stand at first.
@@ -142,4 +142,5 @@ class Lab(TrainingDashboard):
         return self.kept[-1]
 
     def _show_running(self, running: bool) -> None:
-        self.run_button.disabled, self.stop_button.disabled = running, not running
+        in_cell = threading.current_thread() is threading.main_thread()
+        self.run_button.disabled, self.stop_button.disabled = running, in_cell or not running

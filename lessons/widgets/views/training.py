@@ -37,6 +37,8 @@ class Run:
     """What sets this run apart, in a few words."""
     resumed_at: StepRecord | None = None
     """The last record of an earlier part of the run."""
+    hint: str = ""
+    """How to stop it, shown while it runs."""
 
     @property
     def step(self) -> int:
@@ -114,6 +116,8 @@ def describe(run: Run, floor: float | None = None) -> str:
 def _head(run: Run, title: str) -> Markup:
     about = [run.name, run.settings, f"{run.n_parameter:,} parameters" if run.n_parameter else ""]
     state = tag("span", _STATES[run.state], class_=f"state {run.state}")
+    if run.state == "running" and run.hint:
+        about.append(run.hint)
     return tag(
         "div",
         tag("h3", title),
