@@ -51,7 +51,7 @@ lessons: setup
 	$(RUN) -m lessons.build --profile $(PROFILE) $(LESSONS)
 
 bench: setup
-	for benchmark in benchmarks/[a-z]*.py; do echo "== $$benchmark"; $(RUN) "$$benchmark"; done
+	for benchmark in $$(grep -l __main__ benchmarks/*.py); do echo "== $$benchmark"; $(RUN) "$$benchmark"; done
 
 # Installs once, and again when the pins, the declaration or the checkout's place change.
 $(STAMP): requirements.lock pyproject.toml $(if $(filter-out $(CURDIR),$(shell cat $(STAMP) 2>/dev/null)),moved)
