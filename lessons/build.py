@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = [problem for problem in runs if problem]
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(lessons)} lessons, {len(problems)} problems")
+    print(f"lessons: {len(lessons)}, problems: {len(problems)}")
     return 1 if problems else 0
 
 
