@@ -30,9 +30,11 @@ class Entry:
         return GrammarError(self.source, self.line, message)
 
     def is_mapping(self) -> bool:
+        """Whether it holds `key: value` entries."""
         return isinstance(self.node, yaml.MappingNode)
 
     def is_list(self) -> bool:
+        """Whether it holds `- entry` or `[entry, ...]`."""
         return isinstance(self.node, yaml.SequenceNode)
 
     def text(self) -> str:
