@@ -149,3 +149,11 @@ def test_a_scene_switched_off_by_weight_zero_is_no_mistake() -> None:
     assert world.attributes()["ending"] == {"happy": pytest.approx(1.0)}
     with pytest.raises(ValueError, match="no story has ending 'sad'; known: happy"):
         world.sample(1, attribute=("ending", "sad"))
+
+
+def test_the_example_of_the_documentation_is_a_grammar() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "grammar.md").read_text()
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    world = StoryWorld.from_text(example)
+    assert set(world.attributes()["ending"]) == {"happy", "sad"}
+    assert world.sample(20)
