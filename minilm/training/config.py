@@ -49,6 +49,8 @@ class TrainingConfig:
     """Of dropout; batch makers have seeds of their own."""
     evaluate_every: int = 100
     """Steps between evaluations."""
+    patience: int = 0
+    """Evaluations in a row without a new best that end the run; the best weights are then put back. 0 never does."""
     checkpoint_every: int = 500
     """Steps between checkpoints, where a folder is given."""
 
@@ -62,7 +64,7 @@ class TrainingConfig:
         for name in ("learning_rate", "matrix_learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")
-        for name in ("weight_decay", "warmup_steps"):
+        for name in ("weight_decay", "warmup_steps", "patience"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)!r}")
         if not 0 <= self.label_smoothing < 1:

@@ -23,6 +23,7 @@ from torch import nn
 
 from minilm.devices import autocast, resolve_device
 from minilm.objectives import Batch, next_token_loss
+from minilm.training.best import BestWeights
 from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
 from minilm.training.config import TrainingConfig
 from minilm.training.distributed import World, join_world, synchronise_later
@@ -55,6 +56,8 @@ class TrainingResult:
     """One for every evaluation."""
     stopped: bool = False
     """Whether somebody stopped it before its last step."""
+    stopped_early: bool = False
+    """Whether it ended because held-out text was no longer predicted better (`TrainingConfig.patience`)."""
     seconds: float = 0.0
     """Time it took, earlier parts included."""
 
@@ -92,10 +95,14 @@ def train(
 
     Raises:
         DivergenceError: the loss became NaN or infinite; the last checkpoint is intact.
-        ValueError: the device is not there, nothing is trainable, or the checkpoint in `folder` is
+        ValueError: the device is not there, nothing is trainable, `patience` without `evaluate`, or the checkpoint in `folder` is
             of a run with other settings or other data.
     """
     config = config or TrainingConfig()
+    if config.patience and evaluate is None:
+        raise ValueError(
+            f"patience={config.patience} waits for evaluations, but train was given no `evaluate`"
+        )
     device = resolve_device(config.device)
     with join_world(device) as world, _interrupt_sets(stop or StopFlag()) as flag:
         device = world.local_device(device)
@@ -130,6 +137,7 @@ class _Loop:
         )
         self.parallel = world.wrap(torch.compile(model) if config.compile else model, device)
         self.result = TrainingResult()
+        self.best = BestWeights(model, config.patience)
         self.evaluate = self.sample = self.path = None
         torch.manual_seed(config.seed + world.rank)
 
@@ -141,6 +149,9 @@ class _Loop:
         while result.steps < self.config.steps and not result.stopped:
             if result.steps % self.config.evaluate_every == 0:
                 self.evaluate_now(listeners)
+            result.stopped_early = self.world.any(self.best.exhausted(result.evaluations), self.device)
+            if result.stopped_early:
+                break
             result.records.append(self.step(result.steps, started))
             result.steps += 1
             result.seconds = time.perf_counter() - started
@@ -150,6 +161,7 @@ class _Loop:
                 self.save()
         self.evaluate_now(listeners)
         self.save()
+        self.best.put_back()
         self.model.eval()
         self.tell(listeners, "on_end", result)
         return result
@@ -224,6 +236,7 @@ class _Loop:
         text = self.sample(self.model) if self.sample else None
         self.model.train()
         self.result.evaluations.append(EvaluationRecord(steps, loss, text))
+        self.best.note(self.result.evaluations)
         self.tell(listeners, "on_evaluate", self.result.evaluations[-1])
 
     def describe(self) -> RunInfo:
@@ -241,12 +254,14 @@ class _Loop:
     def save(self) -> None:
         """Write the checkpoint, if this run keeps one and has not just written it."""
         if self.path and self.world.is_main:
-            save_state(self.path, self.model, self.optimizers, self.config, self.batches, self.result)
+            save_state(
+                self.path, self.model, self.optimizers, self.config, self.batches, self.result, self.best
+            )
 
     def resume(self) -> None:
         """Go on from the checkpoint."""
         self.result = TrainingResult(
-            **load_state(self.path, self.model, self.optimizers, self.config, self.batches)
+            **load_state(self.path, self.model, self.optimizers, self.config, self.batches, self.best)
         )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minilm.checkpoint import CheckpointError, read_tensors, write_tensors
+from minilm.training.best import BestWeights, load_trained_weights, trained_weights
 from minilm.training.callbacks import EvaluationRecord, StepRecord
 from minilm.training.config import TrainingConfig
 from minilm.training.optimizers import load_optimizer_tensors, optimizer_tensors
@@ -26,6 +27,7 @@ def save_state(
     config: TrainingConfig,
     batches: BatchMaker,
     result: TrainingResult,
+    best: BestWeights,
 ) -> None:
     """Write the checkpoint atomically; weights that are not finite are refused, and the old file stays."""
     weights = trained_weights(model)
@@ -35,6 +37,7 @@ def save_state(
     tensors = {f"model.{name}": tensor.detach() for name, tensor in weights.items()} | optimizer_tensors(
         optimizers
     )
+    tensors |= {f"best.{name}": tensor for name, tensor in best.tensors.items()}
     tensors |= {f"random.{name}": state for name, state in random_states().items()}
     write_tensors(
         path, tensors, {"config": asdict(config), "data": data_fingerprint(batches), "result": asdict(result)}
@@ -47,6 +50,7 @@ def load_state(
     optimizers: list[torch.optim.Optimizer],
     config: TrainingConfig,
     batches: BatchMaker,
+    best: BestWeights,
 ) -> dict[str, Any]:
     """Put a checkpoint back into model, optimisers and random generators; returns the result reached so far.
 
@@ -65,9 +69,8 @@ def load_state(
         raise CheckpointError(f"{path} is of a run on other data or with other batches: {advice}")
     _load_weights(path, model, tensors, advice)
     load_optimizer_tensors(optimizers, tensors)
-    set_random_states(
-        {key.removeprefix("random."): value for key, value in tensors.items() if key.startswith("random.")}
-    )
+    best.tensors = _under("best.", tensors)
+    set_random_states(_under("random.", tensors))
     result = metadata["result"]
     result["records"] = [StepRecord(**record) for record in result["records"]]
     result["evaluations"] = [EvaluationRecord(**record) for record in result["evaluations"]]
@@ -75,19 +78,16 @@ def load_state(
 
 
 def _load_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor], advice: str) -> None:
-    saved = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
-    weights = trained_weights(model)
-    for name in saved.keys() | weights.keys():
+    saved, weights = _under("model.", tensors), trained_weights(model)
+    for name in sorted(saved.keys() | weights.keys()):
         if name not in saved or name not in weights or saved[name].shape != weights[name].shape:
             raise CheckpointError(f"{path} is of another model (they differ in {name}): {advice}")
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(saved[name])
+    load_trained_weights(model, saved)
 
 
-def trained_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that training changes, by name."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
 
 
 def random_states() -> dict[str, Tensor]:

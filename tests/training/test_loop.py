@@ -185,3 +185,22 @@ def test_settings_out_of_range(setting, complaint):
 def test_bfloat16_trains_too(model, batches):
     result = train(model, batches, TrainingConfig(steps=60, precision="bfloat16"), progress=False)
     assert result.loss < result.records[0].loss - 0.5
+
+
+def test_patience_ends_the_run_on_the_best_weights(model, batches):
+    losses, weights = iter([3.0, 2.0, 2.5, 2.0, 9.0]), []
+
+    def evaluate(model) -> float:
+        weights.append(model.token_embedding.weight.clone())
+        return next(losses)
+
+    config = TrainingConfig(steps=100, evaluate_every=2, patience=2)
+    result = train(model, batches, config, evaluate=evaluate, progress=False)
+    assert (result.steps, result.stopped_early, result.stopped) == (6, True, False)
+    assert [record.loss for record in result.evaluations] == [3.0, 2.0, 2.5, 2.0]
+    assert torch.equal(model.token_embedding.weight, weights[1])
+
+
+def test_patience_needs_something_to_wait_for(model, batches):
+    with pytest.raises(ValueError, match="patience=2 waits for evaluations"):
+        train(model, batches, TrainingConfig(patience=2), progress=False)

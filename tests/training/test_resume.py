@@ -74,7 +74,24 @@ def test_stopped_at_any_step_and_resumed_is_bit_identical(model, batches, tmp_pa
     assert [record.loss for record in result.records] == [record.loss for record in whole.records]
 
 
-def stop_after(model, batches, config: TrainingConfig, folder: Path, step: int) -> None:
+def test_the_best_weights_survive_an_interruption(model, batches, tmp_path):
+    config = TrainingConfig(steps=8, evaluate_every=2, patience=9)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+    def losses():
+        return iter([5.0, 1.0, 2.0, 3.0, 4.0]).__next__
+
+    after = losses()
+    train(model, batches, config, evaluate=lambda _: after(), progress=False)
+    best = [parameter.detach().clone() for parameter in model.parameters()]
+    model.load_state_dict(state)
+    after = losses()
+    stop_after(model, batches, config, tmp_path, 5, evaluate=lambda _: after())
+    train(model, batches, config, evaluate=lambda _: 7.0, progress=False, folder=tmp_path)
+    assert all(map(torch.equal, best, model.parameters()))
+
+
+def stop_after(model, batches, config: TrainingConfig, folder: Path, step: int, evaluate=None) -> None:
     """The first steps of a run."""
 
     class Counter(StopFlag):
@@ -84,7 +101,8 @@ def stop_after(model, batches, config: TrainingConfig, folder: Path, step: int) 
             self.count += 1
             return self.count == step
 
-    assert train(model, batches, config, progress=False, folder=folder, stop=Counter()).steps == step
+    result = train(model, batches, config, evaluate=evaluate, progress=False, folder=folder, stop=Counter())
+    assert result.steps == step
 
 
 def test_a_finished_run_is_not_run_again(model, batches, tmp_path):
