@@ -1,8 +1,8 @@
-"""The story world's oracle: its speed beside a model's forward pass, and its figures beside 200,000 sampled stories.
+"""The story world's oracle: its speed beside a model's forward pass, its figures beside 200,000 stories.
 
-A lesson draws the oracle's table beside the model's for a story that the reader picks, so it must not take much longer
-than the model. The other figures check on the course's own world, whose stories are too many to list, what the tests check
-by enumeration on small ones.
+A lesson draws the oracle's table beside the model's for a story that the reader picks, so it must not take
+much longer than the model. The other figures check on the course's own world, whose stories are too many to
+list, what the tests check by enumeration on small ones.
 """
 
 from __future__ import annotations
@@ -45,13 +45,12 @@ def speed(world: StoryWorld, tokenizer: BPETokenizer, repeats: int) -> None:
         seconds = take_turns(contenders, repeats)
     title = f"({len(ids) + 1}, {tokenizer.vocab_size}) tables, one thread"
     report(title, seconds, next(iter(contenders)), 1, "tables")
-    print(
-        f"  slowest oracle call: {1000 * max(max(times) for n, times in seconds.items() if 'oracle' in n):.1f} ms"
-    )
+    slowest = max(max(times) for name, times in seconds.items() if name.startswith("oracle"))
+    print(f"  slowest oracle call: {1000 * slowest:.1f} ms")
 
 
 def rejection(world: StoryWorld, oracle: Oracle, stories: list[Story], attribute: Attribute) -> None:
-    """Rows of the conditional oracle beside the frequencies among the sampled stories that have the attribute."""
+    """Rows of the conditional oracle beside frequencies among the sampled stories that have the attribute."""
     kept = [oracle.encode(story.text) for story in stories if has(story, attribute)]
     prefix: list[int] = []
     worst, cells = 0.0, 0

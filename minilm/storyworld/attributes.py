@@ -1,8 +1,9 @@
 """Conditioning on what a story will turn out to be: a keyword in it, its ending, its plot, its hero.
 
-Doob's h-transform. Let h(s) be the probability that a story in state s will have the attribute. A walk whose every
-step s -> s' is taken with probability P(s'|s) h(s') / h(s) has exactly the law of the stories that have it. A state
-is a node and whether the attribute is settled: once the keyword has been said, or the hero named, h = 1 and the walk is free.
+Doob's h-transform. Let h(s) be the probability that a story in state s will have the attribute. A walk whose
+every step s -> s' is taken with probability P(s'|s) h(s') / h(s) has exactly the law of the stories that have
+it. A state is a node and whether the attribute is settled: once the keyword has been said, or the hero named,
+h = 1 and the walk is free.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A grammar as one acyclic graph of small steps, from the choice of a plot to the end of a story.
 
-A walk from `root` to an `End` is a derivation; what its `Write` and `Say` steps say is a story. Which step follows never
-depends on what fills a slot, so much can be computed by one backward pass over the nodes alone: they are numbered
-so that each comes after all that may follow it.
+A walk from `root` to an `End` is a derivation; what its `Write` and `Say` steps say is a story. Which step
+follows never depends on what fills a slot, so much can be computed by one backward pass over the nodes alone:
+they are numbered so that each comes after all that may follow it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Automaton:
 
     @cached_property
     def leaves(self) -> list[tuple[tuple[float, int], ...]]:
-        """For every node, the (probability, node) pairs of the next steps that say something or end the story."""
+        """For every node, the (probability, node) pairs of the next steps that say something or end."""
         leaves: list[tuple[tuple[float, int], ...]] = []
         for index, node in enumerate(self.nodes):
             if isinstance(node, Told):
@@ -115,7 +115,7 @@ class Automaton:
 
     @cached_property
     def silent_skip(self) -> list[int]:
-        """For every node, the first that is not a `Told`: where derivations that differ only in the past meet."""
+        """For every node, the first that is no `Told`: where derivations that differ only in the past meet."""
         skip: list[int] = []
         for index, node in enumerate(self.nodes):
             skip.append(skip[node.next] if isinstance(node, Told) else index)

@@ -1,8 +1,8 @@
 """Following all derivations that a token sequence can still mean.
 
-A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece, some of
-whose tokens have been read. Slots not mentioned yet stay unbound, so few hypotheses are alive at a time; those that
-agree on the future merge.
+A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece,
+some of whose tokens have been read. Slots not mentioned yet stay unbound, so few hypotheses are alive at a
+time; those that agree on the future merge.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Belief:
 
 
 class Filter:
-    """Exact beliefs over the stories of an automaton, in the tokens of a tokenizer, under a condition or none."""
+    """Exact beliefs over an automaton's stories, in a tokenizer's tokens, under a condition or none."""
 
     def __init__(self, automaton: Automaton, encoder: Encoder, condition: Condition | None = None) -> None:
         self.automaton, self.encoder, self.condition = automaton, encoder, condition

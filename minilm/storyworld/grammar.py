@@ -1,7 +1,7 @@
 """The parts of a story grammar as data: slots and their fillers, templates, scenes, plots.
 
-`loading.py` makes a `Grammar` from the file that a teacher edits, `validation.py` proves it sound, `automaton.py`
-turns it into a graph to walk. Every part remembers its line, so that an error can name it.
+`loading.py` makes a `Grammar` from the file that a teacher edits, `validation.py` proves it sound,
+`automaton.py` turns it into a graph to walk. Every part remembers its line, so that an error can name it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Filler:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A role: bound to one filler at its first mention in a story, unless `free`: then drawn anew each time."""
+    """A role: bound to one filler at its first mention in a story, or, when `free`, drawn anew each time."""
 
     name: str
     fillers: tuple[Filler, ...]

@@ -144,7 +144,7 @@ def _plot(name: Entry, body: Entry, slots: Mapping[str, Slot], shared: Mapping[s
 
 
 def _cast(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, tuple[int, ...]]:
-    """For every slot, the fillers with a weight that the plot admits: all, or those tagged, or those listed."""
+    """For every slot, the fillers with a weight that the plot admits: all, those tagged, or those listed."""
     cast = {
         name: tuple(i for i, filler in enumerate(slot.fillers) if filler.weight)
         for name, slot in slots.items()

@@ -3,7 +3,8 @@
     parse("{Hero} saw {a object}[, and ran|].") ->
     (Mention(hero), Text(" saw"), Mention(object, "a"), Fork((Text(", and ran"),), ()), Text("."))
 
-A space before a mention or a bracket moves into what follows it, so that every part begins where a unit begins.
+A space before a mention or a bracket moves into what follows it, so that every part begins where a unit
+begins.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ def parse(text: str) -> tuple[Part, ...]:
     """The parts of a template's text.
 
     Raises:
-        MarkupError: brackets or braces that do not match, a mention that is not of the forms above, spaces that would
-            double, or an alternative at the very beginning that may be empty.
+        MarkupError: brackets or braces that do not match, a mention that is not of the forms above, spaces
+            that would double, or an alternative at the very beginning that may be empty.
     """
     if "  " in text or text != text.strip() or not text.isprintable():
         raise MarkupError(f"single spaces only, none at either end, no line breaks: {text!r}")
@@ -103,5 +104,5 @@ def spaced(part: Part) -> Part:
 
 
 def _may_be_empty(part: Part) -> bool:
-    """Whether some way through the first part writes nothing, or begins with something that may be nothing."""
+    """Whether some way through a part writes nothing, or begins with something that may be nothing."""
     return isinstance(part, Fork) and any(not option or _may_be_empty(option[0]) for option in part.options)

@@ -46,7 +46,8 @@ def derivation_entropy(automaton: Automaton) -> float:
 def mean_length(automaton: Automaton, length: Callable[[str], int]) -> float:
     """The mean over stories of the summed `length` of their pieces (literals and mentions).
 
-    A slot's filler has the same distribution wherever it is first mentioned, so each mention can be averaged by itself.
+    A slot's filler has the same distribution wherever it is first mentioned, so each mention can be averaged
+    by itself.
     """
     mean: list[float] = []
     for node in automaton.nodes:

@@ -1,8 +1,9 @@
 """The exact next-token distribution of the story world, in the tokens of any tokenizer.
 
-Not an estimate: the filter sums the probabilities of all stories that agree with the tokens read so far. The text of a story is
-read as a tokenizer cuts it; a cut that no tokenizer makes has probability 0, as has any text outside the grammar. The
-stream of ids is that of a training corpus: after a story comes the end-of-text token, after that another story.
+Not an estimate: the filter sums the probabilities of all stories that agree with the tokens read so far. The
+text of a story is read as a tokenizer cuts it; a cut that no tokenizer makes has probability 0, as has any
+text outside the grammar. The stream of ids is that of a training corpus: after a story comes the end-of-text
+token, after that another story.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Ids = Sequence[int] | torch.Tensor
 class Oracle:
     """What a perfect model of `world` would predict.
 
-    Everywhere, ids are the tokens of a story from its start (without the end-of-text token that precedes it in a corpus), to
-    any point; they may go on into further stories. An `attribute` such as ("keyword", "because") conditions every
-    story of the stream on it.
+    Everywhere, ids are the tokens of a story from its start (without the end-of-text token that precedes it
+    in a corpus), to any point; they may go on into further stories. An `attribute` such as ("keyword",
+    "because") conditions every story of the stream on it.
 
     Args:
         world: the stories.
@@ -42,8 +43,9 @@ class Oracle:
     def log_probs(self, ids: Ids, attribute: Attribute | None = None) -> torch.Tensor:
         """log P(x_t | x_<t), or log P(x_t | x_<t, attribute), in nats: float64, (T + 1, vocab) for T ids.
 
-        Row t is the distribution of ids[t] given ids[:t]. After a full story it puts all mass on end-of-text. Once the
-        ids have left the world (or cannot have the attribute any more) there is no distribution: all rows are -inf.
+        Row t is the distribution of ids[t] given ids[:t]. After a full story it puts all mass on end-of-text.
+        Once the ids have left the world (or cannot have the attribute any more) there is no distribution: all
+        rows are -inf.
 
         Raises:
             ValueError: an attribute that the world does not know.
@@ -69,8 +71,8 @@ class Oracle:
     def posterior(self, ids: Ids, attribute: Attribute) -> torch.Tensor:
         """P(attribute | x_<t) of the story under way: (T + 1,); entry 0 is the prior.
 
-        By Bayes' rule P(a) P(x_<t | a) / P(x_<t). After an end-of-text token it starts from the prior again. Where a story
-        has left the world it is NaN to that story's end.
+        By Bayes' rule P(a) P(x_<t | a) / P(x_<t). After an end-of-text token it starts from the prior again.
+        Where a story has left the world it is NaN to that story's end.
         """
         stories = self._split(_as_list(ids))
         tracks = [self._posterior_of_story(story, attribute) for story in stories]
@@ -86,17 +88,17 @@ class Oracle:
         return float("-inf") if np.isneginf(path).any() else float(path.sum())
 
     def left_world(self, ids: Ids, attribute: Attribute | None = None) -> int | None:
-        """The index of the first token that no story (with the attribute) has there; None when there is none."""
+        """The index of the first token that no story (with the attribute) has there, or None."""
         impossible = np.flatnonzero(np.isneginf(self._path(_as_list(ids), attribute)))
         return int(impossible[0]) if len(impossible) else None
 
     def entropy_rate(self, n: int = 200, *, seed: int = 0) -> tuple[float, float]:
         """Bits per token that no model can save, and the standard error of this figure.
 
-        The entropy of a story's text over its mean number of tokens, the end-of-text token counted in both. H(text) =
-        H(derivation) - H(derivation | text): the first term and the mean length are exact, by a pass over the grammar; the
-        second is averaged over `n` stories as log P(text) - log P(derivation). It varies little, and is 0 for
-        every story of a grammar in which a text has only one derivation.
+        The entropy of a story's text over its mean number of tokens, the end-of-text token counted in both.
+        H(text) = H(derivation) - H(derivation | text): the first term and the mean length are exact, by a
+        pass over the grammar; the second is averaged over `n` stories as log P(text) - log P(derivation). It
+        varies little, and is 0 for every story of a grammar in which a text has only one derivation.
 
         Raises:
             ValueError: n < 2, which leaves no standard error.
@@ -111,10 +113,10 @@ class Oracle:
         return float(bits), float(ambiguity.std(ddof=1) / math.sqrt(n) / tokens / math.log(2))
 
     def floor(self, stories: Iterable[Story | str], attribute: Attribute | None = None) -> float:
-        """The mean loss in nats per token that a perfect model has on these very stories, end-of-text tokens included.
+        """The mean loss in nats per token that a perfect model has on these very stories, end-of-text included.
 
         Raises:
-            ValueError: no stories, or one that the world cannot tell; the place where it left the world is shown.
+            ValueError: no stories, or one that the world cannot tell; where it left the world is shown.
         """
         paths = [self._told(story if isinstance(story, str) else story.text, attribute) for story in stories]
         if not paths:
@@ -150,7 +152,7 @@ class Oracle:
         return np.minimum(prior * np.exp(np.concatenate([[0.0], evidence])), 1.0)  # rounding may pass 1
 
     def _split(self, ids: list[int]) -> list[list[int]]:
-        """The stories in a stream, each with its end-of-text token; the last is the one under way, perhaps empty."""
+        """The stories in a stream, each with its end-of-text token; the last is under way, perhaps empty."""
         ends = [i + 1 for i, token in enumerate(ids) if token == self.tokenizer.end_of_text]
         return [ids[start:end] for start, end in zip([0, *ends], [*ends, len(ids)], strict=True)]
 

@@ -58,7 +58,7 @@ def _sentences(passage: str) -> Iterator[str]:
 
 
 class _Choice:
-    """A node's ways on: cumulative weights to draw from, and the log-probability that each has without condition."""
+    """A node's ways on: cumulative weights to draw from, and each one's log-probability without condition."""
 
     __slots__ = ("bounds", "last", "logs", "settles", "targets")
 

@@ -1,7 +1,8 @@
-"""Whether a template's parts, written one after the other, read as the units they are made of, with good capitals.
+"""Whether a template's parts, written side by side, read as the units they are made of, with good capitals.
 
-The oracle tokenises part by part. That is exact only where no unit crosses from one part into the next: "kite" and "s"
-written side by side would be the one unit "kites". This walk meets every pair of neighbours that a template can make.
+The oracle tokenises part by part. That is exact only where no unit crosses from one part into the next:
+"kite" and "s" written side by side would be the one unit "kites". This walk meets every pair of neighbours
+that a template can make.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ Spoken = Callable[[Mention], Iterable[str]]
 
 
 class SurfaceError(ValueError):
-    """Words that run together, a small letter at a sentence's start, or a template that does not end as a sentence."""
+    """Words that run together, a small letter at a sentence's start, or a template with no sentence's end."""
 
 
 def check_surface(parts: tuple[Part, ...], spoken: Spoken) -> None:
@@ -43,7 +44,7 @@ def _walk(parts: tuple[Part, ...], before: set[str], spoken: Spoken) -> set[str]
 
 
 def _follow(before: set[str], text: str) -> str:
-    """The last unit of `text`, after checking each step from unit to unit, and from those before it into it."""
+    """The last unit of `text`, after checking each step from unit to unit and from those before into it."""
     written = units(text)
     for left in before:
         _check_step(left, written[0])

@@ -1,7 +1,7 @@
 """Text as the units that a tokenizer sees one by one.
 
-GPT-2's pre-tokenisation cuts a text into units such as " Mia", "," or "'s"; BPE never merges across them. So a story's
-token ids are those of its units, one after the other, whatever the tokenizer's vocabulary.
+GPT-2's pre-tokenisation cuts a text into units such as " Mia", "," or "'s"; BPE never merges across them. So
+a story's token ids are those of its units, one after the other, whatever the tokenizer's vocabulary.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""
+
+    def decode(self, ids: list[int]) -> str:
+        """The text of token ids."""
 
 
 @lru_cache(maxsize=65536)

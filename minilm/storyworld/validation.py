@@ -123,7 +123,7 @@ def _spoken(grammar: Grammar, plot: Plot, mention: Mention) -> set[str]:
 
 
 def _check_binding(grammar: Grammar, plot: Plot) -> None:
-    """Forms that refer back, and facts, stand only where each path has bound their slot; each ending has a hero."""
+    """Forms that refer back, and facts, stand where each path has bound their slot; endings have a hero."""
     bound_before: dict[str, frozenset[str]] = {plot.start: frozenset()}
     for scene in _scene_order(grammar, plot):
         for template in scene.templates:
@@ -161,7 +161,7 @@ def _check_fact(grammar: Grammar, template: Template, fact: tuple, bound: frozen
 
 
 def _check_keywords(grammar: Grammar) -> None:
-    """Keywords stand in templates, each at least once, never in a filler (so that h depends on the place alone)."""
+    """Keywords stand in templates, each at least once, never in a filler: so h depends on the place alone."""
     for slot in grammar.slots.values():
         for filler in slot.fillers:
             for text in (filler.text, *filler.forms.values()):

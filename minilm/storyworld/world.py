@@ -14,7 +14,7 @@ GRAMMAR = Path(__file__).with_name("grammar.yaml")
 """The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
 
 Attribute = tuple[str, str]
-"""An attribute's name and value: ("keyword", "because"), ("ending", "happy"), ("plot", ...), ("hero", ...)."""
+"""An attribute's name (keyword, ending, plot or hero) and value: ("keyword", "because")."""
 
 
 class StoryWorld:
@@ -44,7 +44,7 @@ class StoryWorld:
         self._conditions: dict[Attribute, Condition] = {}
 
     def sample(self, n: int, *, seed: int = 0, attribute: Attribute | None = None) -> list[Story]:
-        """Draw `n` stories; those that have `attribute` only, if it is given, exactly as often as among all that have it.
+        """Draw `n` stories; with `attribute`, from the exact law of the stories that have it.
 
         Each story has a random stream of its own, so that sample(10)[:5] == sample(5).
 
@@ -64,7 +64,7 @@ class StoryWorld:
         }
 
     def count_stories(self) -> int:
-        """The exact number of derivations; of distinct texts too unless two derivations write the same text."""
+        """The exact number of derivations; of distinct texts too, unless two derivations write the same."""
         return count_derivations(self.automaton)
 
     def condition(self, attribute: Attribute | None) -> Condition | None:

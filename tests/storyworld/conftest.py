@@ -40,7 +40,7 @@ def course() -> StoryWorld:
 
 @pytest.fixture(scope="session")
 def course_tokenizer(course: StoryWorld):
-    """Tokenizers of the course's world by size; strange words fill a vocabulary that its own words cannot fill."""
+    """Tokenizers of the course's world by size; strange words fill what its own words cannot fill."""
     draw = random.Random(0)
     strange = ["".join(draw.choices("bcdfglmnprst", k=7)) for _ in range(4000)]
 

@@ -1,6 +1,7 @@
-"""Every story of a small grammar by brute force, written from the format's description and sharing no code with minilm.
+"""Every story of a small grammar by brute force, written from the format's description, without minilm's code.
 
-Brackets and braces are replaced in the raw text, one story at a time; probabilities are summed over whole stories.
+Brackets and braces are replaced in the raw text, one story at a time; probabilities are summed over whole
+stories.
 """
 
 from __future__ import annotations

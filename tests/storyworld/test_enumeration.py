@@ -102,6 +102,6 @@ def test_entropy_rate_of_a_world_with_ambiguous_texts(mini, mini_stories, mini_t
 
 
 def test_count_is_the_number_of_derivations(mini, mini_stories) -> None:
-    # The enumeration lists an inner bracket's ways even where the outer one leaves it out: each such story twice.
+    # The enumeration lists an inner bracket's ways even where the outer leaves it out: such stories twice.
     twice = sum("loved to play" in story.text for story in mini_stories)
     assert mini.count_stories() == len(mini_stories) - twice // 2

@@ -42,7 +42,7 @@ def test_conditional_rows_sum_to_one(course, oracle, name: str) -> None:
 
 
 def test_rejection_sampling_agrees(mini: StoryWorld, mini_tokenizer) -> None:
-    """Of 200,000 stories those with the attribute are kept; every next token is as frequent among them as the oracle says."""
+    """Among those of 200,000 stories that have it, next tokens are as frequent as the oracle says."""
     oracle, attribute, n = Oracle(mini, mini_tokenizer), ("keyword", "however"), 200_000
     told = Counter(s.text for s in mini.sample(n, seed=6) if "however" in s.attributes["keyword"])
     kept = {tuple(oracle.encode(text)): count for text, count in told.items()}

@@ -1,4 +1,4 @@
-"""The oracle against enumeration on grammars that hypothesis makes up: words that begin alike, ways that meet again."""
+"""The oracle against enumeration on made-up grammars: words that begin alike, ways that meet again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories as drawn: reproducible, conditioned without rejection, and what is said to be true of them is true."""
+"""Stories as drawn: reproducible, conditioned without rejection, and what they say of themselves is true."""
 
 from __future__ import annotations
 
