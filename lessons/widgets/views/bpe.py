@@ -77,7 +77,7 @@ def bpe_view(words: Sequence[Sequence[Node]], rank: int, around: Sequence[Learnt
     }
     parts = [
         tag("div", tag("h3", "From bytes to tokens"), tag("span", title, class_="quiet"), class_="head"),
-        tag("dl", *(_figure(name, value) for name, value in figures.items()), class_="figures"),
+        tag("div", *(_figure(name, value) for name, value in figures.items()), class_="figures"),
         tag("div", *(_word(word, rank) for word in words), class_="words", dir="ltr"),
         _list(around, rank),
     ]
@@ -90,7 +90,7 @@ def describe(tokens: Sequence[Node], title: str) -> str:
 
 
 def _figure(name: str, value: str) -> Markup:
-    return tag("div", tag("dt", name), tag("dd", value))
+    return tag("div", tag("b", value), tag("span", name))
 
 
 def _word(nodes: Sequence[Node], rank: int) -> Markup:
