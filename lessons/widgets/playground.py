@@ -14,8 +14,8 @@ from lessons.widgets.views.generation import Candidate, Drawn, generation_view
 from minilm import BPETokenizer, stream
 from minilm.generation import Step, next_token_probabilities
 
-N_CANDIDATE = 9
-LONGEST = 120
+N_CANDIDATE = 7
+LONGEST = 100
 """New tokens at most: more would make the view heavy, and no clearer."""
 
 
@@ -28,7 +28,7 @@ class Playground(Explorer):
     Args:
         model: a model, or several by name, to choose from.
         prompt: may hold special tokens, such as <|endoftext|>.
-        length: new tokens, at most 120.
+        length: new tokens, at most 100.
         temperature, top_k, top_p, seed: as for `minilm.generate`; `top_k=0` is no limit.
         attributes: token ids by name, for models that take an attribute.
         stop_at_end: end where the model ends the text.

@@ -14,7 +14,7 @@ CELLS = {
         from lessons.widgets import Playground, PretrainingLab, PretrainingSettings, TrainingDashboard
         torch.manual_seed(0)
         text = "the keeper counted the boats because the sea was calm. the keeper lit the lamp. " * 40
-        tok = BPETokenizer.train([text], vocab_size=300)
+        tok = BPETokenizer.train([text], vocab_size=290)
         ids = tok.encode(text)
         model = MiniLM(ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=2, d_model=32)).eval()
         settings = PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=2000)""",
@@ -89,7 +89,7 @@ def test_stop_ends_a_run_that_the_button_started_and_keeps_its_model(lab, cell):
     cell("lab").set_slider("steps", "End")
     cell("lab").press("Run")
     view = cell("lab").view("training")
-    expect(view.locator(".progress")).to_contain_text(re.compile(r"step [1-9]\d* of 2,000"), timeout=PATIENCE)
+    expect(view.locator(".advance")).to_contain_text(re.compile(r"step [1-9]\d* of 2,000"), timeout=PATIENCE)
     cell("lab").press("Stop")
     expect(view).to_contain_text("what was learnt is kept", timeout=PATIENCE)
     steps, stopped, same = lab.ask(
@@ -104,7 +104,7 @@ def test_an_interrupt_ends_a_run_in_a_cell_in_good_order(lab, cell):
     lab.type_into(number, "_ = lab.run()")
     lab.run_cell(number)
     view = cell("lab").view("training")
-    expect(view.locator(".progress")).to_contain_text(re.compile(r"step [1-9].* left"), timeout=PATIENCE)
+    expect(view.locator(".advance")).to_contain_text(re.compile(r"step [1-9].* left"), timeout=PATIENCE)
     expect(cell("lab").button("Stop")).to_be_disabled()
     lab.command("notebook:interrupt-kernel")
     expect(view.locator(".state")).to_contain_text("what was learnt is kept", timeout=PATIENCE)

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lessons.widgets.views.markup import Markup, join, number, percent, tag, view
-from lessons.widgets.views.tokens import spoken, token, visible
+from lessons.widgets.views.markup import Markup, fixed, join, number, percent, tag, view
+from lessons.widgets.views.tokens import isolated, spoken, token, visible
 
 _NOTHING = [tag("p", "Nothing is written yet.", class_="quiet")]
 
@@ -104,8 +104,6 @@ def _panel(each: Drawn, number: int) -> Markup:
 
 
 def _row(candidate: Candidate, is_drawn: bool) -> Markup:
-    bars = f"--p:{100 * candidate.drawable:.1f}%;--q:{100 * candidate.believed:.1f}%"
+    bars = f"--p:{fixed(100 * candidate.drawable)}%;--q:{fixed(100 * candidate.believed)}%"
     figures = (tag("i", percent(candidate.drawable or None)), tag("u", percent(candidate.believed)))
-    return tag(
-        "b", tag("bdi", visible(candidate.text)), *figures, style=bars, class_="drawn" if is_drawn else None
-    )
+    return tag("b", isolated(candidate.text), *figures, style=bars, class_="drawn" if is_drawn else None)

@@ -87,10 +87,12 @@ def percent(share: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time for people: "8 s", "2 min 05 s", "1 h 10 min"."""
+    """A time for people: "0.4 s", "18 s", "2 min 05 s", "1 h 10 min"."""
     if seconds is None or not math.isfinite(seconds):
         return "–"
-    whole = max(round(seconds), 0)
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)

@@ -11,6 +11,8 @@ from lessons.widgets.views.markup import Markup, fixed, tag
 
 WIDTH, HEIGHT = 1000.0, 300.0
 """Size of the SVG's own coordinates; on the page it takes any."""
+SMALLEST = 1e-200
+"""Smaller numbers have no place on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class Axis:
     def place(self, value: float) -> float:
         """0 at the low end, 1 at the high one."""
         if self.log:
-            value = max(value, 1e-300)
-            return math.log(value / self.low) / math.log(self.high / self.low)
+            low, high, at = (math.log(max(each, SMALLEST)) for each in (self.low, self.high, value))
+            return (at - low) / (high - low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self, count: int = 4) -> list[float]:
@@ -65,7 +67,7 @@ class Axis:
 
 def axis_for(values: Sequence[float], log: bool = False, include: Sequence[float] = ()) -> Axis:
     """An axis that shows all values that are numbers, with a little air; (0, 1) or (0.1, 1) where there are none."""
-    known = [v for v in [*values, *include] if math.isfinite(v) and (v > 0 or not log)]
+    known = [v for v in [*values, *include] if math.isfinite(v) and (v > SMALLEST or not log)]
     low, high = (min(known), max(known)) if known else (0.1 if log else 0.0, 1.0)
     if log:
         spread = max((high / low) ** 0.06, 1.05)

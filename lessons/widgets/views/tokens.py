@@ -9,7 +9,7 @@ from lessons.widgets.views.markup import Markup, escape, tag
 SIGNS = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥"}
 """What stands for characters that leave no mark."""
 
-_NO_SHAPE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}
+_NO_SHAPE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
 
 
 def visible(token: str | bytes) -> Markup:
@@ -24,10 +24,16 @@ def visible(token: str | bytes) -> Markup:
     return tag("bdi", *(_character(character, at) for at, character in enumerate(text)))
 
 
+def isolated(token: str | bytes) -> Markup:
+    """The same, always as one element of its own."""
+    shown = visible(token)
+    return shown if shown.startswith("<bdi>") else tag("bdi", shown)
+
+
 def spoken(token: str | bytes) -> str:
     """A token's text for a text alternative: quoted, with escapes for what cannot be read out."""
     text = token.decode("utf-8", "backslashreplace") if isinstance(token, bytes) else token
-    shown = (c if unicodedata.category(c) not in _NO_SHAPE else f"[{_code(c)}]" for c in text)
+    shown = (c if c == " " or unicodedata.category(c) not in _NO_SHAPE else f"[{_code(c)}]" for c in text)
     return f"“{''.join(shown)}”"
 
 

@@ -136,28 +136,24 @@ def _progress(run: Run) -> Markup:
         words += f" · {duration(run.seconds_left)} left"
     elif run.records:
         words += f" · took {duration(run.records[-1].seconds)}"
-    return tag("div", bar, tag("span", words), class_="progress")
+    return tag("div", bar, tag("span", words), class_="advance")
 
 
 def _figures(run: Run, floor: float | None) -> Markup:
     loss = run.held_out_loss if run.held_out_loss is not None else run.train_loss
     perplexity = math.exp(loss) if loss is not None and loss < 50 else None
     figures = [
-        ("held-out loss", number(run.held_out_loss, 4), "nats/token"),
-        ("training loss", number(run.train_loss, 4), "nats/token"),
-        *([("above the entropy floor", percent(run.gap(floor)), "")] if floor else []),
-        ("perplexity", number(perplexity), "tokens"),
-        ("speed", number(run.tokens_per_second), "tokens/s"),
+        (number(run.held_out_loss, 4), "held-out loss", "nats per token"),
+        (number(run.train_loss, 4), "training loss", "nats per token"),
+        *([(percent(run.gap(floor)), "above the floor", "held-out loss")] if floor else []),
+        (number(perplexity), "perplexity", "effective choices"),
+        (number(run.tokens_per_second), "speed", "tokens per second"),
     ]
-    return tag(
-        "dl",
-        *(tag("div", tag("dt", name), _figure(value, unit)) for name, value, unit in figures),
-        class_="figures",
-    )
+    return tag("div", *(_figure(*figure) for figure in figures), class_="figures")
 
 
-def _figure(value: str, unit: str) -> Markup:
-    return tag("dd", value, tag("small", f" {unit}") if unit and value != "–" else None)
+def _figure(value: str, name: str, unit: str) -> Markup:
+    return tag("div", tag("b", value), tag("span", name), tag("small", unit))
 
 
 def _keys(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -176,7 +172,7 @@ def _loss(runs: Sequence[Run], floor: float | None) -> Markup:
         curves = _loss_lines(run, series(i), alone=len(runs) == 1)
         lines += curves
         shown += [value for line in curves if line.kind != "faint" for value in line.y]
-    x = Axis(0, max([run.steps for run in runs if run.steps], default=100))
+    x = _steps(max([run.steps for run in runs if run.steps], default=100))
     y = axis_for(shown, log=True, include=[floor] if floor else [])
     levels = [Level(floor, f"entropy floor {number(floor)}")] if floor else []
     label = f"Loss over steps, {', '.join(describe(run, floor) for run in runs) or 'nothing yet'}"
@@ -217,12 +213,17 @@ def _small(run: Run, index: int) -> list[Markup]:
         ("gradient norm", [r.gradient_norm for r in run.records], True),
         ("tokens per second", [r.tokens_per_second for r in run.records], False),
     )
-    x = Axis(0, max(run.steps, 1))
+    x = _steps(run.steps)
     return [
         chart([Line(*(points := thin(steps, values)), series(index))], x, _small_axis(points[1], log),
               f"{name} over steps, now {number(values[-1])}", title=name, small=True)
         for name, values, log in quantities
     ]  # fmt: skip
+
+
+def _steps(steps: int) -> Axis:
+    """From 0 to the last step, with room for the first and the last point."""
+    return Axis(-0.012 * max(steps, 1), 1.012 * max(steps, 1))
 
 
 def _small_axis(values: Sequence[float], log: bool) -> Axis:
