@@ -144,6 +144,7 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; `CheckpointError` names the file if it holds anything else."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; a checkpoint folder holds {', '.join(GPT2_FILES)}")
     try:

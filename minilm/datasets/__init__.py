@@ -8,6 +8,7 @@
 >>> text = datasets.load("my_diary.txt")
 """
 
+from minilm.datasets.integrity import DataError
 from minilm.datasets.records import (
     ENTAILMENTS,
     SENTIMENTS,
@@ -24,7 +25,6 @@ from minilm.datasets.records import (
 )
 from minilm.datasets.registry import Card, DataFile, card, names
 from minilm.datasets.shelf import load
-from minilm.datasets.store import DataError
 
 __all__ = [
     "ENTAILMENTS",

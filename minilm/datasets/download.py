@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilm.datasets.integrity import DataError, intact
 from minilm.datasets.registry import Card, DataFile
-from minilm.datasets.store import DataError, intact
 
 if TYPE_CHECKING:
     from tqdm import tqdm

@@ -7,16 +7,13 @@ and those that are absent, or whose bytes have changed, are fetched once, see `d
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from minilm.datasets.download import fetch
+from minilm.datasets.integrity import DataError, describe, intact
 from minilm.datasets.registry import Card, DataFile
-
-
-class DataError(ValueError):
-    """A data file whose bytes or records are not what they should be."""
 
 
 def locate(card: Card, split: str) -> list[Path]:
@@ -37,8 +34,6 @@ def collect(card: Card, files: Sequence[DataFile]) -> list[Path]:
     folder = cache_folder()
     absent = [file for file in files if not intact(folder / file.path, file)]
     if absent:
-        from minilm.datasets.download import fetch
-
         fetch(card, absent, folder)
     return [folder / file.path for file in files]
 
@@ -77,19 +72,3 @@ def is_here(file: DataFile) -> bool:
     """Whether a file of the right size lies in the mirror, if one is set, or else in the cache (not yet checked)."""
     path = Path(os.environ.get("MINILM_DATA") or cache_folder()) / file.path
     return path.is_file() and path.stat().st_size == file.bytes
-
-
-def intact(path: Path, file: DataFile) -> bool:
-    """Whether the file is there, with the size and the SHA-256 of the register."""
-    return path.is_file() and path.stat().st_size == file.bytes and sha256(path) == file.sha256
-
-
-def describe(path: Path) -> str:
-    """Size and SHA-256 of a file, for an error message."""
-    return f"it has {path.stat().st_size:,} bytes and SHA-256 {sha256(path)}"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

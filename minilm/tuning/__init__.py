@@ -8,14 +8,16 @@
 from minilm.tuning.adapter import Adapter
 from minilm.tuning.bitfit import BitFit
 from minilm.tuning.fine_tuning import FullFineTuning
+from minilm.tuning.inducer import Inducer
+from minilm.tuning.loading import load
 from minilm.tuning.lora import LoRA
 from minilm.tuning.mam import MAM
+from minilm.tuning.mam_inducer import MAMInducer
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
 from minilm.tuning.registry import METHODS, count_on, table
-from minilm.tuning.storage import load
 from minilm.tuning.tuned import Count, TunedModel, attach
 
 __all__ = [
@@ -26,7 +28,9 @@ __all__ = [
     "BitFit",
     "Count",
     "FullFineTuning",
+    "Inducer",
     "LoRA",
+    "MAMInducer",
     "Method",
     "ParallelAdapter",
     "Prefix",

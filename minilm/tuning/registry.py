@@ -9,8 +9,10 @@ from minilm.model import MiniLM
 from minilm.tuning.adapter import Adapter
 from minilm.tuning.bitfit import BitFit
 from minilm.tuning.fine_tuning import FullFineTuning
+from minilm.tuning.inducer import Inducer
 from minilm.tuning.lora import LoRA
 from minilm.tuning.mam import MAM
+from minilm.tuning.mam_inducer import MAMInducer
 from minilm.tuning.method import Method
 from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
@@ -19,7 +21,18 @@ from minilm.tuning.tuned import Count, attach
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
-    for method in (FullFineTuning, BitFit, Prompt, Prefix, Adapter, ParallelAdapter, LoRA, MAM)
+    for method in (
+        FullFineTuning,
+        BitFit,
+        Prompt,
+        Prefix,
+        Adapter,
+        ParallelAdapter,
+        LoRA,
+        MAM,
+        Inducer,
+        MAMInducer,
+    )
 }
 """Name -> class; every one can be made without arguments."""
 

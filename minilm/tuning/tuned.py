@@ -24,6 +24,7 @@ from minilm.model import MiniLM, Output
 from minilm.sites import Sites
 from minilm.tuning.freezing import freeze, release
 from minilm.tuning.method import Attachment, Method
+from minilm.tuning.saving import save
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,6 @@ class TunedModel(nn.Module):
 
     def save(self, folder: str | Path) -> Path:
         """Write the attachments, not the base; `tuning.load` reads them."""
-        from minilm.tuning.storage import save
-
         return save(self, folder)
 
     def train(self, mode: bool = True) -> TunedModel:

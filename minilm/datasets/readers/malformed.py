@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from pathlib import Path
 
-from minilm.datasets.store import DataError
+from minilm.datasets.integrity import DataError
 
 
 def malformed(path: Path, record: int | None, line: int, what: str) -> DataError:
