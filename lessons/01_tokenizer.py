@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 1. Tokens
 #
-# **You will see** how text becomes the numbers that a language model reads: bytes that merge into tokens, pair by pair, on
-# your own text.
+# **You will see** how text becomes the numbers that a language model reads: bytes that merge into tokens,
+# pair by pair, on your own text.
 #
-# **It takes** about a minute. You learn merges by hand in 20 lines, and the library learns the very same ones.
+# **It takes** about a minute. You learn merges by hand in 20 lines, and the library learns the very same
+# ones.
 
 # %%
-from lessons.checks import check, solution
+from lessons.checks import check, exercise, solution
 from lessons.profiles import profile
 
 size = profile()
@@ -16,26 +17,29 @@ print(size)
 # %% [markdown]
 # ## The idea
 #
-# A model has one row of weights for each *token* that it knows, and it reads a text as a list of tokens. What should a
-# token be?
+# A model has one row of weights for each *token* that it knows, and it reads a text as a list of tokens. What
+# should a token be?
 #
-# - **A byte or a character?** 256 bytes write any text. But the lists get long, and attention compares every token with
-#   every other one: five times as many tokens, 25 times the work.
-# - **A word?** The lists are short. But the words never end, and for a word that was not in the corpus there is no token.
-# - **Byte-pair encoding** (BPE) stands in between. It begins with the 256 bytes, and makes a token of what is frequent.
+# - **A byte or a character?** 256 bytes write any text. But the lists get long, and attention compares every
+#   token with every other one: five times as many tokens, 25 times the work.
+# - **A word?** The lists are short. But the words never end, and for a word that was not in the corpus there
+#   is no token.
+# - **Byte-pair encoding** (BPE) stands in between. It begins with the 256 bytes, and makes a token of what is
+#   frequent.
 #
-# The algorithm fits in a sentence: count all pairs of neighbours in the corpus, merge the most frequent pair into a new
-# token everywhere, and begin again. With $n(w)$ for how often word $w$ stands in the corpus, and $c_w(a, b)$ for the number of
-# places in $w$ where $b$ follows $a$, the next merge is
+# The algorithm fits in a sentence: count all pairs of neighbours in the corpus, merge the most frequent pair
+# into a new token everywhere, and begin again. With $n(w)$ for how often word $w$ stands in the corpus, and
+# $c_w(a, b)$ for the number of places in $w$ where $b$ follows $a$, the next merge is
 #
 # $$(a, b)^\ast = \arg\max_{(a, b)} \sum_w n(w)\, c_w(a, b)$$
 #
-# (Sennrich et al. 2016, *Neural Machine Translation of Rare Words with Subword Units*, algorithm 1; on bytes: Radford et
-# al. 2019, the GPT-2 report, section 2.2.)
+# (Sennrich et al. 2016, *Neural Machine Translation of Rare Words with Subword Units*, algorithm 1; on bytes:
+# Radford et al. 2019, the GPT-2 report, section 2.2.)
 #
 # ## Text is bytes
 #
-# A computer stores a character as one to four bytes (UTF-8). English letters take one, most other letters more.
+# A computer stores a character as one to four bytes (UTF-8). English letters take one, most other letters
+# more.
 
 # %% tags=["nbval-check-output"]
 for character in ["a", "é", "€", "日", "🙂"]:
@@ -46,15 +50,17 @@ for character in ["a", "é", "€", "日", "🙂"]:
 #
 # A tokenizer that has learnt no merges has one token for each byte. How many tokens does it make of "日本語"?
 
-# %% tags=["exercise"]
-n_token = ...
-check(
+# %% tags=["key"]
+exercise(
     "bytes",
-    n_token,
     len("日本語".encode()),
     hints=("These characters are like 日 in the list above.", "Three characters of three bytes each."),
     because="a byte-level tokenizer can write any text, but not every script at the same price",
 )
+
+# %% tags=["exercise"]
+n_token = ...
+check("bytes", n_token)
 
 # %% tags=["solution"]
 n_token = len("日本語".encode())
@@ -63,9 +69,9 @@ solution("bytes", n_token)
 # %% [markdown]
 # ## Words first
 #
-# If pairs could cross the border between words, tokens such as "dog." and "dog," would be learnt apart from "dog". GPT-2
-# cuts a text into words first, and merges only within a word. A word keeps the space before it, so a text is its
-# words written one after the other, with nothing lost.
+# If pairs could cross the border between words, tokens such as "dog." and "dog," would be learnt apart from
+# "dog". GPT-2 cuts a text into words first, and merges only within a word. A word keeps the space before it,
+# so a text is its words written one after the other, with nothing lost.
 
 # %% tags=["nbval-check-output"]
 from minilm.pretokenization import split_words
@@ -76,8 +82,8 @@ print(words)
 print("joined again, the same text:", "".join(words) == text)
 
 # %% [markdown]
-# Look at the two spaces: the second belongs to "sank", the first stands alone. Contractions, numbers and signs are words of
-# their own.
+# Look at the two spaces: the second belongs to "sank", the first stands alone. Contractions, numbers and
+# signs are words of their own.
 #
 # ## By hand
 #
@@ -136,9 +142,9 @@ by_hand[:6]
 #
 # ## The library's version
 #
-# `learn` counts all pairs anew before every merge. `BPETokenizer.train` remembers in which words each pair stands, and
-# corrects only the counts that a merge changes. For 4,096 merges from a megabyte of text, `learn` takes minutes and the
-# library about a second. They must learn exactly the same:
+# `learn` counts all pairs anew before every merge. `BPETokenizer.train` remembers in which words each pair
+# stands, and corrects only the counts that a merge changes. For 4,096 merges from a megabyte of text, `learn`
+# takes minutes and the library about a second. They must learn exactly the same:
 
 # %%
 import time
@@ -156,8 +162,8 @@ print(f"{len(library)} pairs and counts, the same as by hand: {library == by_han
 # %% [markdown]
 # ## Exercise 2: encode
 #
-# To encode a word is to begin with its bytes and to apply the merges, in the order in which they were learnt. Write the
-# function, with what stands above. It is held against the library on a few words:
+# To encode a word is to begin with its bytes and to apply the merges, in the order in which they were learnt.
+# Write the function, with what stands above. It is held against the library on a few words:
 
 # %%
 some_words = [" the", " lighthouse", " whispered", "Noah", " 日本", "aaaa", " and", "?"]
@@ -171,15 +177,9 @@ def as_the_library_does(answer) -> bool:
     return True
 
 
-# %% tags=["exercise"]
-def encode(word: str) -> tuple[bytes, ...]:
-    """The tokens of a word: its bytes after all merges of `by_hand`."""
-    return ...
-
-
-check(
+# %% tags=["key"]
+exercise(
     "encode",
-    encode,
     as_the_library_does,
     hints=(
         "`learn` shows how a word becomes a tuple of bytes, and `merged` how one pair is merged.",
@@ -188,6 +188,15 @@ check(
     ),
     because="the order matters: an early merge may take a byte that a later one would want",
 )
+
+
+# %% tags=["exercise"]
+def encode(word: str) -> tuple[bytes, ...]:
+    """The tokens of a word: its bytes after all merges of `by_hand`."""
+    return ...
+
+
+check("encode", encode)
 
 
 # %% tags=["solution"]
@@ -203,10 +212,11 @@ solution("encode", encode)
 # %% [markdown]
 # ## Watch the merges
 #
-# Now a vocabulary of the size that the course's models use. Below it is replayed on a text: bytes at the bottom, and each
-# merge a box over the two that it joins. The coloured boxes are the tokens. Move the slider, press play, write your own
-# text. **Look for** three things: how early merges join letters and late ones words; that words of the stories end as one
-# token while rare words stay in pieces; what becomes of an accent or an emoji.
+# Now a vocabulary of the size that the course's models use. Below it is replayed on a text: bytes at the
+# bottom, and each merge a box over the two that it joins. The coloured boxes are the tokens. Move the slider,
+# press play, write your own text. **Look for** three things: how early merges join letters and late ones
+# words; that words of the stories end as one token while rare words stay in pieces; what becomes of an accent
+# or an emoji.
 
 # %%
 from lessons.widgets.bpe_stepper import BPEStepper
@@ -215,8 +225,8 @@ tok = BPETokenizer.train(stories, vocab_size=1024)
 BPEStepper(tok, "The gardener planted a rhododendron near the café 🙂")
 
 # %% [markdown]
-# A token's text is not always readable: an accent's two bytes, say, may be two tokens. `token_bytes` gives the bytes,
-# `readable` shows them, and the id is what the model gets.
+# A token's text is not always readable: an accent's two bytes, say, may be two tokens. `token_bytes` gives
+# the bytes, `readable` shows them, and the id is what the model gets.
 
 # %%
 import pandas as pd
@@ -227,13 +237,13 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# `<|endoftext|>` is a *special token*: no merge makes it, and it takes the last id. It stands before every text of a corpus,
-# so that the model learns where texts begin and end.
+# `<|endoftext|>` is a *special token*: no merge makes it, and it takes the last id. It stands before every
+# text of a corpus, so that the model learns where texts begin and end.
 #
 # ## What a vocabulary buys
 #
-# More merges, fewer tokens. How many fewer? Measured in bytes per token, on stories that were not learnt from, and on texts
-# that the corpus knows nothing of.
+# More merges, fewer tokens. How many fewer? Measured in bytes per token, on stories that were not learnt
+# from, and on texts that the corpus knows nothing of.
 
 # %%
 held_out = [story.text for story in world.sample(200, seed=2)]
@@ -262,8 +272,8 @@ compression = pd.DataFrame(rows, index=pd.Index(sizes, name="vocabulary"))
 compression.round(2)
 
 # %% [markdown]
-# The price is paid in weights. The embedding has a row of `d_model` numbers for each token, whether the token is frequent
-# or not. On the right: which share of a small model's weights that is.
+# The price is paid in weights. The embedding has a row of `d_model` numbers for each token, whether the token
+# is frequent or not. On the right: which share of a small model's weights that is.
 
 # %%
 import matplotlib.pyplot as plt
@@ -284,20 +294,18 @@ _ = right.plot(sizes, shares, "o-", markersize=4)
 _ = right.set(xlabel="vocabulary", ylabel="share of all weights", title="What it costs", ylim=(0, None))
 
 # %% [markdown]
-# On the stories the curve bends: their world has only so many words, and once a word is one token, nothing is left to gain
-# on it. On other English the vocabulary is worth less, on German little, on Japanese nothing. A vocabulary knows the corpus
-# that it was learnt from.
+# On the stories the curve bends: their world has only so many words, and once a word is one token, nothing is
+# left to gain on it. On other English the vocabulary is worth less, on German little, on Japanese nothing. A
+# vocabulary knows the corpus that it was learnt from.
 #
 # ## Exercise 3: the end of the curve
 #
-# Merges never cross the border of a word. So however large the vocabulary, no tokenizer of this kind reaches more bytes per
-# token on `held_out` than ... what number? Compute it.
+# Merges never cross the border of a word. So however large the vocabulary, no tokenizer of this kind reaches
+# more bytes per token on `held_out` than ... what number? Compute it.
 
-# %% tags=["exercise"]
-limit = ...
-check(
+# %% tags=["key"]
+exercise(
     "limit",
-    limit,
     sum(len(text.encode()) for text in held_out) / sum(len(split_words(text)) for text in held_out),
     hints=(
         "With an endless vocabulary, how many tokens is a word?",
@@ -307,6 +315,10 @@ check(
     because="to go further, one must let merges cross spaces; some recent tokenizers do",
 )
 
+# %% tags=["exercise"]
+limit = ...
+check("limit", limit)
+
 # %% tags=["solution"]
 limit = sum(len(text.encode()) for text in held_out) / sum(len(split_words(text)) for text in held_out)
 print(f"limit {limit:.3f}, reached with {sizes[-1]} tokens {compression['stories'].iloc[-1]:.3f}")
@@ -315,15 +327,14 @@ solution("limit", limit)
 # %% [markdown]
 # ## Exercise 4: comparing losses
 #
-# A model's loss is the mean surprise *per token*, in nats. Two models with different tokenizers cannot be compared by it: who
-# takes larger steps is surprised more at each. Per byte they can be. A model has a loss of 2.1 nats per token, and its
-# tokens hold 3.5 bytes on average. How many **bits per byte** is that? (One nat is $1 / \ln 2$ bits.)
+# A model's loss is the mean surprise *per token*, in nats. Two models with different tokenizers cannot be
+# compared by it: who takes larger steps is surprised more at each. Per byte they can be. A model has a loss
+# of 2.1 nats per token, and its tokens hold 3.5 bytes on average. How many **bits per byte** is that? (One
+# nat is $1 / \ln 2$ bits.)
 
-# %% tags=["exercise"]
-bits_per_byte = ...
-check(
+# %% tags=["key"]
+exercise(
     "bits per byte",
-    bits_per_byte,
     2.1 / 0.6931471805599453 / 3.5,
     hints=(
         "First bits per token: divide by `math.log(2)`.",
@@ -331,6 +342,10 @@ check(
     ),
     because="lesson 3 reports this number, and so do papers that compare across vocabularies",
 )
+
+# %% tags=["exercise"]
+bits_per_byte = ...
+check("bits per byte", bits_per_byte)
 
 # %% tags=["solution"]
 import math
@@ -341,8 +356,8 @@ solution("bits per byte", bits_per_byte)
 # %% [markdown]
 # ## The same as `tokenizers`
 #
-# The library `tokenizers`, in Rust, is what most models are trained with. Ours writes and reads its `tokenizer.json`. Learnt from
-# the same stories, the merges are the same; for any text, the ids are the same.
+# The library `tokenizers`, in Rust, is what most models are trained with. Ours writes and reads its
+# `tokenizer.json`. Learnt from the same stories, the merges are the same; for any text, the ids are the same.
 
 # %% tags=["nbval-check-output"]
 import json
@@ -363,9 +378,9 @@ print(f"the same merges: {theirs == ours}, the same ids: {all(same_ids)}")
 # %% [markdown]
 # ## The claim, and what was measured
 #
-# Radford et al. (2019) chose bytes because such a model "can assign a probability to any Unicode string": no text is without
-# an encoding. So every string must come back from its tokens as it was. Here are 2,000 strings of random characters, from all of
-# Unicode:
+# Radford et al. (2019) chose bytes because such a model "can assign a probability to any Unicode string": no
+# text is without an encoding. So every string must come back from its tokens as it was. Here are 2,000
+# strings of random characters, from all of Unicode:
 
 # %% tags=["nbval-check-output"]
 import random
@@ -379,16 +394,16 @@ print(f"{restored} of {len(strings)} strings came back as they were")
 # %% [markdown]
 # ## Traps
 #
-# **A space is part of the token.** A word at the start of a text, after a space, and with a capital are three different
-# things to the model. A prompt that ends in a space asks for a word that begins with another one.
+# **A space is part of the token.** A word at the start of a text, after a space, and with a capital are three
+# different things to the model. A prompt that ends in a space asks for a word that begins with another one.
 
 # %%
 for text in ("night", " night", "Night", "night "):
     print(f"{text!r:10}", [tok.readable(token) for token in tok.encode(text)])
 
 # %% [markdown]
-# **A token may be half a character.** Decode tokens one by one, and characters break. Who shows a text while it is being
-# generated collects the bytes until a character is whole:
+# **A token may be half a character.** Decode tokens one by one, and characters break. Who shows a text while
+# it is being generated collects the bytes until a character is whole:
 
 # %% tags=["nbval-check-output"]
 import codecs
@@ -399,18 +414,19 @@ decoder = codecs.getincrementaldecoder("utf-8")()
 print([decoder.decode(tok.token_bytes(token)) for token in tokens])
 
 # %% [markdown]
-# **Special tokens in a text are obeyed.** Whoever may write `<|endoftext|>` into a prompt may end it. Programs that take text
-# from strangers have to remove such marks.
+# **Special tokens in a text are obeyed.** Whoever may write `<|endoftext|>` into a prompt may end it.
+# Programs that take text from strangers have to remove such marks.
 #
-# **A tokenizer belongs to its model.** Ids are row numbers. Another tokenizer's ids are valid numbers, and nonsense:
+# **A tokenizer belongs to its model.** Ids are row numbers. Another tokenizer's ids are valid numbers, and
+# nonsense:
 
 # %%
 other = BPETokenizer.train(held_out[:100], vocab_size=700)
 tok.decode(other.encode("The lamp was lit."))
 
 # %% [markdown]
-# **Sometimes the text is broken already.** Half of a character pair (a lone surrogate), as careless cutting leaves it, is no
-# character, and has no bytes. The error says where it stands:
+# **Sometimes the text is broken already.** Half of a character pair (a lone surrogate), as careless cutting
+# leaves it, is no character, and has no bytes. The error says where it stands:
 
 # %% tags=["nbval-check-output"]
 try:

@@ -1,7 +1,8 @@
 """Byte-pair encoding itself, on numbers: learn merges from counted words, and apply them to one word.
 
-Gage, A New Algorithm for Data Compression (1994); Sennrich et al., Neural Machine Translation of Rare Words with
-Subword Units (2016), algorithm 1. A rescan per merge is quadratic; here counts are corrected only where a merge changed a word.
+Gage, A New Algorithm for Data Compression (1994); Sennrich et al., Neural Machine Translation of Rare Words
+with Subword Units (2016), algorithm 1. Counting all pairs anew before every merge would be slow on a large
+corpus; here counts are corrected, and only where a merge changed a word.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ class Merge(NamedTuple):
 
 
 def learn_merges(words: Mapping[str, int], vocab_size: int) -> tuple[list[bytes], list[Merge]]:
-    """The tokens (256 bytes, then what merging makes) and the merges that make them, the most frequent pair first.
+    """The tokens (256 bytes, then what merging makes) and the merges, the most frequent pair first.
 
-    Of equally frequent pairs the one with the smaller ids is merged, as the trainer of `tokenizers` does. Fewer
-    than `vocab_size` tokens come back when every word has become one token.
+    Of equally frequent pairs the one with the smaller ids is merged, as the trainer of `tokenizers` does.
+    Fewer than `vocab_size` tokens come back when every word has become one token.
 
     Args:
         words: how often each word stands in the corpus.
@@ -76,7 +77,7 @@ class _Corpus:
     def pop_most_frequent(self) -> tuple[Pair, int] | None:
         """The pair to merge next and its count; None when no pair is left.
 
-        Counts in the queue are upper bounds: a pair whose count has fallen since goes back in with its count of now.
+        Counts in the queue are upper bounds: a pair whose count has fallen goes back in with its present one.
         """
         while self.queue:
             bound, pair = heappop(self.queue)
@@ -127,7 +128,7 @@ class _Corpus:
 def apply_merges(
     word: Sequence[int], merges: Mapping[Pair, tuple[int, int]]
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """A word's tokens after all merges, and the merges in the order in which they happened, as (rank, position).
+    """A word's tokens after all merges, and the merges in the order in which they happened: (rank, position).
 
     The earliest-learnt merge goes first, of several places the leftmost. A queue of them and a linked
     list of tokens keep a word of n bytes at O(n log n): words such as a long run of spaces have no bound.

@@ -1,8 +1,9 @@
 r"""How text is cut before byte-pair encoding: into words after GPT-2's pattern, and these into bytes.
 
-Merges never cross a word's border, so each word can be encoded by itself and remembered. A word keeps the space before it:
-"a new day" becomes "a", " new", " day". In files a byte is written as one printable character, as GPT-2 does it:
-bytes that print as themselves stay, the other 68 follow from U+0100 on, so the space is "Ġ" and the line feed "Ċ".
+Merges never cross a word's border, so each word can be encoded by itself and remembered. A word keeps the
+space before it: "a new day" becomes "a", " new", " day". In files a byte is written as one printable character,
+as GPT-2 does it: bytes that print as themselves stay, the other 68 follow from U+0100 on, so the space is "Ġ"
+and the line feed "Ċ".
 
 Radford et al., Language Models are Unsupervised Multitask Learners (2019), section 2.2.
 """
@@ -27,18 +28,19 @@ BYTE_TO_CHAR: dict[int, str] = {
 
 CHAR_TO_BYTE: dict[str, int] = {char: byte for byte, char in BYTE_TO_CHAR.items()}
 
-# Letters and digits that Unicode gained after version 16.0. `tokenizers` does not know them yet and takes them for
-# symbols; to cut any text as it does, they must be symbols here too, whatever version of Unicode `regex` knows.
+# Letters and digits that Unicode gained after version 16.0. `tokenizers` does not know them yet and takes them
+# for symbols; to cut any text as it does, they must be symbols here too, whatever Unicode `regex` knows.
 _NEWER = (
-    r"\u0558\u058B\u058C\u088F\u0C5C\u0CDC\u208F\u209D-\u209F\uA7CE\uA7CF\uA7D2\uA7D4\uA7DD\uA7E2\uA7F1\uAB6C\uAB6D"
-    r"\U000107BB-\U000107BF\U00010940-\U00010959\U00010EC5-\U00010EC7\U00010ED9-\U00010EEE\U00011B0A"
-    r"\U00011DB0-\U00011DDB\U00011DE0-\U00011DE9\U00011DF1\U0001246F\U00012475-\U0001247F\U00012550-\U00012686"
-    r"\U00016EA0-\U00016EB8\U00016EBB-\U00016ED3\U00016FF2-\U00016FF6\U000187F8-\U000187FF\U00018CD6-\U00018CDA"
-    r"\U00018D09-\U00018D20\U00018D80-\U00018DF2\U00018E00-\U00019191\U000191A0-\U000191D2\U0001B123-\U0001B128"
-    r"\U0001B168\U0001D6A6\U0001DF1F-\U0001DF24\U0001DF2B-\U0001DF81\U0001DF90-\U0001DF96\U0001DFCD-\U0001DFFF"
-    r"\U0001E6C0-\U0001E6DE\U0001E6E0-\U0001E6E2\U0001E6E4\U0001E6E5\U0001E6E7-\U0001E6ED\U0001E6F0-\U0001E6F4"
-    r"\U0001E6FE\U0001E6FF\U0002B73A-\U0002B73F\U0002B81E\U0002CEA2-\U0002CEAD\U000323B0-\U00033479"
-    r"\U0003D000-\U0003FC3F"
+    r"\u0558\u058B\u058C\u088F\u0C5C\u0CDC\u208F\u209D-\u209F\uA7CE\uA7CF\uA7D2\uA7D4\uA7DD\uA7E2\uA7F1"
+    r"\uAB6C\uAB6D\U000107BB-\U000107BF\U00010940-\U00010959\U00010EC5-\U00010EC7\U00010ED9-\U00010EEE"
+    r"\U00011B0A\U00011DB0-\U00011DDB\U00011DE0-\U00011DE9\U00011DF1\U0001246F\U00012475-\U0001247F"
+    r"\U00012550-\U00012686\U00016EA0-\U00016EB8\U00016EBB-\U00016ED3\U00016FF2-\U00016FF6"
+    r"\U000187F8-\U000187FF\U00018CD6-\U00018CDA\U00018D09-\U00018D20\U00018D80-\U00018DF2"
+    r"\U00018E00-\U00019191\U000191A0-\U000191D2\U0001B123-\U0001B128\U0001B168\U0001D6A6"
+    r"\U0001DF1F-\U0001DF24\U0001DF2B-\U0001DF81\U0001DF90-\U0001DF96\U0001DFCD-\U0001DFFF"
+    r"\U0001E6C0-\U0001E6DE\U0001E6E0-\U0001E6E2\U0001E6E4\U0001E6E5\U0001E6E7-\U0001E6ED"
+    r"\U0001E6F0-\U0001E6F4\U0001E6FE\U0001E6FF\U0002B73A-\U0002B73F\U0002B81E\U0002CEA2-\U0002CEAD"
+    r"\U000323B0-\U00033479\U0003D000-\U0003FC3F"
 )
 _LETTER, _DIGIT = rf"[\p{{L}}--[{_NEWER}]]", rf"[\p{{N}}--[{_NEWER}]]"
 # English contractions; words; numbers; symbols (each with the space before it); runs of space, less the last
@@ -54,7 +56,7 @@ def split_words(text: str) -> list[str]:
 
 
 def split_special(text: str, special_tokens: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text cut at its special tokens, as (piece, whether it is one); of those that overlap the longest is taken."""
+    """The text cut at its special tokens, as (piece, whether it is one); where several fit, at the longest."""
     if not special_tokens:
         yield text, False
         return
@@ -77,8 +79,8 @@ def utf8(text: str) -> bytes:
     except UnicodeEncodeError as error:
         at = error.start
         raise ValueError(
-            f"the text holds a lone surrogate {text[at]!r} at position {at} (in {text[max(0, at - 12) : at + 12]!r}), "
-            "which is no character: decode its source with errors='replace', or remove it"
+            f"the text holds a lone surrogate {text[at]!r} at position {at} "
+            f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: decode its source with errors='replace', or remove it"
         ) from None
 
 

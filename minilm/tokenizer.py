@@ -4,8 +4,8 @@
     tokenizer.encode("lower")                      # [257, 68, 81], the ids of "low", "e" and "r"
     tokenizer.decode(tokenizer.encode("日本語"))    # "日本語": what was not learnt stays in bytes
 
-The parts: `pretokenization` cuts text into words and bytes, `bpe` learns and applies merges, `tokenizer_format` reads
-and writes files.
+The parts: `pretokenization` cuts text into words and bytes, `bpe` learns and applies merges,
+`tokenizer_format` reads and writes files.
 """
 
 from __future__ import annotations
@@ -81,30 +81,35 @@ class BPETokenizer:
             vocab_size: number of ids: 256 bytes, the merged tokens and the special tokens.
 
         Raises:
-            ValueError: the texts are empty or hold a lone surrogate, `vocab_size` leaves no room for the 256 bytes
-                and the special tokens, or a special token is unfit.
+            ValueError: the texts are empty or hold a lone surrogate, `vocab_size` leaves no room for the 256
+                bytes and the special tokens, or a special token is unfit.
             TypeError: `texts` is a string, or holds something else than strings.
         """
         special_tokens = tuple(dict.fromkeys(special_tokens))
         least = 256 + len(special_tokens)
         if vocab_size < least:
             raise ValueError(
-                f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens need {least}"
+                f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
+                f"need {least}"
             )
         tokens, merges = learn_merges(_count_words(texts, special_tokens), vocab_size - len(special_tokens))
         special = {text: len(tokens) + index for index, text in enumerate(special_tokens)}
-        tokenizer = cls(Vocabulary([*tokens, *map(utf8, special)], merges, special))
+        tokenizer = cls(Vocabulary([*tokens, *map(utf8, special)], tuple(merges), special))
         if tokenizer.vocab_size < vocab_size:
             warnings.warn(
-                f"the corpus gives {tokenizer.vocab_size} tokens, not {vocab_size}: every word in it is one token "
-                "already; take more text or a smaller vocab_size",
+                f"the corpus gives {tokenizer.vocab_size} tokens, not {vocab_size}: every word in it is one "
+                "token already; take more text or a smaller vocab_size",
                 stacklevel=2,
             )
         return tokenizer
 
     @classmethod
     def load(cls, path: str | Path) -> BPETokenizer:
-        """Read a `tokenizer.json`, saved here or by `tokenizers`. Raises FileNotFoundError and ValueError with its name."""
+        """Read a `tokenizer.json`, saved here or by `tokenizers`.
+
+        Raises:
+            FileNotFoundError, ValueError: there is none, or it is not fit to be read; the file is named.
+        """
         try:
             return cls(read_json(path))
         except ValueError as error:
@@ -143,8 +148,8 @@ class BPETokenizer:
 
     @property
     def merges(self) -> tuple[Merge, ...]:
-        """All merges in the order in which they were learnt, each with its ids and its count in the corpus."""
-        return tuple(self._vocabulary.merges)
+        """All merges in the order in which they were learnt, with their ids and their counts in the corpus."""
+        return self._vocabulary.merges
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; special tokens written in it become their ids.
@@ -164,7 +169,7 @@ class BPETokenizer:
         return ids
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
-        """The text of token ids: a list, or a tensor or array of shape (T,). Bytes that are no UTF-8 become "\ufffd".
+        """The text of token ids: a list, or a tensor or array (T,). Bytes that are no UTF-8 become "\ufffd".
 
         Raises:
             ValueError: an id is outside the vocabulary, or there are several texts.
@@ -178,22 +183,23 @@ class BPETokenizer:
         return b"".join(self.token_bytes(i) for i in values if i not in special).decode("utf-8", "replace")
 
     def token_bytes(self, token: int) -> bytes:
-        """The bytes of one token; a stream of them is decoded with `codecs.getincrementaldecoder("utf-8")`."""
+        """The bytes of one token; `codecs.getincrementaldecoder("utf-8")` decodes a stream of them."""
         index = operator.index(token)
         if not 0 <= index < self.vocab_size:
             raise ValueError(
-                f"token id {index} is outside the vocabulary 0 .. {self.vocab_size - 1}: was it made by another tokenizer?"
+                f"token id {index} is outside the vocabulary 0 .. {self.vocab_size - 1}: "
+                "was it made by another tokenizer?"
             )
         return self._vocabulary.tokens[index]
 
     def readable(self, token: int) -> str:
-        """One token for the eye: spaces as "␣", control characters escaped, bytes of a cut character as hex."""
+        """One token for the eye: spaces as "␣", control characters and bytes of a cut character escaped."""
         data = self.token_bytes(token)
         text = data.decode("utf-8", "backslashreplace")
         return "".join("␣" if c == " " else c if c.isprintable() else repr(c)[1:-1] for c in text)
 
     def merge_history(self, word: str) -> list[MergeStep]:
-        """How one word becomes tokens: first its bytes, then one step a merge; the last holds what `encode` gives.
+        """How a word becomes tokens: its bytes, then one step a merge; the last holds what `encode` gives.
 
         Raises:
             ValueError: the text is cut into several words, or none; `split_words` gives them.
@@ -214,7 +220,9 @@ class BPETokenizer:
 
     def __repr__(self) -> str:
         special = list(self._vocabulary.special_tokens)
-        return f"BPETokenizer(vocab_size={self.vocab_size}, merges={len(self._vocabulary.merges)}, special_tokens={special})"
+        return (
+            f"BPETokenizer(vocab_size={self.vocab_size}, merges={len(self.merges)}, special_tokens={special})"
+        )
 
     def _encode_word(self, word: str) -> list[int]:
         return apply_merges([self._byte_ids[byte] for byte in word.encode()], self._merge_table)[0]

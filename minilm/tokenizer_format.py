@@ -1,4 +1,4 @@
-"""`tokenizer.json`, the file format of the library `tokenizers`: what a byte-level BPE tokenizer reads and writes of it."""
+"""`tokenizer.json`, the file format of the library `tokenizers`: what byte-level BPE reads and writes of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Vocabulary:
     tokens: Sequence[bytes]
     """The bytes of each token, by id; of a special token, its text in UTF-8."""
 
-    merges: Sequence[Merge]
+    merges: tuple[Merge, ...]
     """In the order in which they were learnt."""
 
     special_tokens: Mapping[str, int]
@@ -67,7 +67,7 @@ def read_json(path: str | Path) -> Vocabulary:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is malformed, or of a tokenizer that encodes otherwise; the file and the reason are named.
+        ValueError: it is malformed, or of a tokenizer that encodes otherwise; it is named with the reason.
     """
     path = Path(path)
     if not path.is_file():
@@ -78,7 +78,8 @@ def read_json(path: str | Path) -> Vocabulary:
         raise ValueError(f"{path} is not a tokenizer.json that can be read here: {reason}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f"{path} is truncated or no tokenizer.json ({type(error).__name__}: {error}); restore or remake it"
+            f"{path} is truncated or no tokenizer.json ({type(error).__name__}: {error}); "
+            "restore or remake it"
         ) from None
 
 
@@ -109,8 +110,10 @@ def _refuse_other_kinds(content: Mapping[str, Any]) -> None:
         raise _ForeignError(f"it cuts words by {cutter.get('type')!r}, and minilm as GPT-2, by 'ByteLevel'")
     if cutter.get("add_prefix_space"):
         raise _ForeignError("it puts a space before every text (add_prefix_space)")
-    if (content.get("post_processor") or {"type": "ByteLevel"})["type"] != "ByteLevel":
-        raise _ForeignError(f"it adds tokens to every text, by {content['post_processor']['type']!r}")
+    processor = content.get("post_processor") or {"type": "ByteLevel"}
+    adds_nothing = processor["type"] == "TemplateProcessing" and processor.get("special_tokens") == {}
+    if processor["type"] != "ByteLevel" and not adds_nothing:  # transformers writes such a template
+        raise _ForeignError(f"it adds tokens to every text, by {processor['type']!r}")
     for token in content.get("added_tokens") or ():
         if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
             raise _ForeignError(
@@ -127,8 +130,8 @@ def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]
     missing = set(BYTE_TO_CHAR.values()) - (ids.keys() - names)
     if missing:
         raise _ForeignError(
-            f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; when training with "
-            "`tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
+            f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; "
+            "when training with `tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
         )
     tokens = [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
     if None in tokens:
@@ -138,7 +141,7 @@ def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]
     return tokens
 
 
-def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> list[Merge]:
+def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> tuple[Merge, ...]:
     """Older files write a merge as "l o", newer ones as ["l", "o"]."""
     split = (pair.split(" ") if isinstance(pair, str) else pair for pair in pairs)
-    return [Merge(ids[left], ids[right], ids[left + right]) for left, right in split]
+    return tuple(Merge(ids[left], ids[right], ids[left + right]) for left, right in split)

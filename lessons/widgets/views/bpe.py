@@ -1,4 +1,4 @@
-"""Byte-pair encoding as one looks at it: bytes at the bottom, every merge a box over the two that it joined."""
+"""Byte-pair encoding as one looks at it: bytes at the bottom, each merge a box over the two that it joined."""
 
 from __future__ import annotations
 
@@ -86,7 +86,8 @@ def bpe_view(words: Sequence[Sequence[Node]], rank: int, around: Sequence[Learnt
 
 def describe(tokens: Sequence[Node], title: str) -> str:
     """The text alternative."""
-    return f"Byte-pair encoding {title}. {len(tokens)} tokens: {', '.join(spoken(node.data) for node in tokens)}."
+    texts = ", ".join(spoken(node.data) for node in tokens)
+    return f"Byte-pair encoding {title}. {len(tokens)} tokens: {texts}."
 
 
 def _figure(name: str, value: str) -> Markup:
