@@ -20,6 +20,11 @@ Write with a model, and see how sure it was:
     from lessons.widgets import Playground
     Playground(model, tok, prompt="Once upon a time", length=40, temperature=0.8, seed=0)   # last line of a cell
 
+See what a model expects next beside what the story world knows:
+
+    from lessons.widgets import TruthExplorer
+    TruthExplorer(model, tok, oracle, "One morning, Ruby")              # oracle: minilm.storyworld.Oracle(world, tok)
+
 Figures that match (matplotlib):
 
     from lessons.widgets import use_style
@@ -32,6 +37,7 @@ from lessons.widgets.figures import use_style
 from lessons.widgets.lab import Lab, LabRun
 from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
+from lessons.widgets.truth_explorer import TruthExplorer
 
 __all__ = [
     "Explorer",
@@ -41,5 +47,6 @@ __all__ = [
     "PretrainingLab",
     "PretrainingSettings",
     "TrainingDashboard",
+    "TruthExplorer",
     "use_style",
 ]
