@@ -1,7 +1,7 @@
 """The tokenizer beside the library `tokenizers`, which is written in Rust: learning, encoding, decoding.
 
-By default on tinyshakespeare. The peer may use several cores and pays for turning its result into Python objects;
-both are measured as a user meets them.
+By default on tinyshakespeare. The peer may use several cores and pays for turning its result into Python
+objects; both are measured as a user meets them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 r"""How text is cut before byte-pair encoding: into words after GPT-2's pattern, and these into bytes.
 
 Merges never cross a word's border, so each word can be encoded by itself and remembered. A word keeps the
-space before it: "a new day" becomes "a", " new", " day". In files a byte is written as one printable character,
-as GPT-2 does it: bytes that print as themselves stay, the other 68 follow from U+0100 on, so the space is "Ġ"
+space before it: "a new day" becomes "a", " new", " day". In files a byte is written as one printable
+character, as GPT-2 does it: bytes that print as themselves stay, the other 68 follow from U+0100 on, so the space is "Ġ"
 and the line feed "Ċ".
 
 Radford et al., Language Models are Unsupervised Multitask Learners (2019), section 2.2.
@@ -28,7 +28,7 @@ BYTE_TO_CHAR: dict[int, str] = {
 
 CHAR_TO_BYTE: dict[str, int] = {char: byte for byte, char in BYTE_TO_CHAR.items()}
 
-# Letters and digits that Unicode gained after version 16.0. `tokenizers` does not know them yet and takes them
+# Letters and digits that Unicode gained after version 16.0. `tokenizers` does not know them and takes them
 # for symbols; to cut any text as it does, they must be symbols here too, whatever Unicode `regex` knows.
 _NEWER = (
     r"\u0558\u058B\u058C\u088F\u0C5C\u0CDC\u208F\u209D-\u209F\uA7CE\uA7CF\uA7D2\uA7D4\uA7DD\uA7E2\uA7F1"
@@ -56,7 +56,7 @@ def split_words(text: str) -> list[str]:
 
 
 def split_special(text: str, special_tokens: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """The text cut at its special tokens, as (piece, whether it is one); where several fit, at the longest."""
+    """The text cut at its special tokens, as (piece, is it one?); where several fit, at the longest."""
     if not special_tokens:
         yield text, False
         return
@@ -80,7 +80,8 @@ def utf8(text: str) -> bytes:
         at = error.start
         raise ValueError(
             f"the text holds a lone surrogate {text[at]!r} at position {at} "
-            f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: decode its source with errors='replace', or remove it"
+            f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: "
+            "decode its source with errors='replace', or remove it"
         ) from None
 
 

@@ -148,7 +148,7 @@ class BPETokenizer:
 
     @property
     def merges(self) -> tuple[Merge, ...]:
-        """All merges in the order in which they were learnt, with their ids and their counts in the corpus."""
+        """All merges in the order in which they were learnt, with ids and counts in the corpus."""
         return self._vocabulary.merges
 
     def encode(self, text: str) -> list[int]:
@@ -219,10 +219,8 @@ class BPETokenizer:
         return history
 
     def __repr__(self) -> str:
-        special = list(self._vocabulary.special_tokens)
-        return (
-            f"BPETokenizer(vocab_size={self.vocab_size}, merges={len(self.merges)}, special_tokens={special})"
-        )
+        special = ", ".join(self._vocabulary.special_tokens) or "none"
+        return f"BPETokenizer({self.vocab_size} tokens, {len(self.merges)} merges, special: {special})"
 
     def _encode_word(self, word: str) -> list[int]:
         return apply_merges([self._byte_ids[byte] for byte in word.encode()], self._merge_table)[0]

@@ -1,4 +1,4 @@
-"""`tokenizer.json`, the file format of the library `tokenizers`: what byte-level BPE reads and writes of it."""
+"""`tokenizer.json`, the file format of the library `tokenizers`: what byte-level BPE needs of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The tokenizer by itself: what it promises for any text, how it learns, what it says to bad input.
 
-Learning is held against a brute-force BPE that recounts all pairs before every merge; encoding against one that
-applies the merges one after the other.
+Learning is held against a brute-force BPE that recounts all pairs before every merge; encoding against one
+that applies the merges one after the other.
 """
 
 from __future__ import annotations

@@ -187,7 +187,7 @@ def test_a_file_of_tokenizers_is_read_wherever_its_special_tokens_stand(tmp_path
 
 
 def test_a_file_laid_out_as_gpt2_s_is_read(shakespeare, tinyshakespeare, tmp_path):
-    """Merges as one string, empty affixes, no `type`, no `use_regex`, a post-processor, the special token last."""
+    """Merges as one string, empty affixes, no `type`, a post-processor, the special token last."""
     content = json.loads(shakespeare[0].save(tmp_path / "ours.json").read_text(encoding="utf-8"))
     merges = [" ".join(pair) for pair in content["model"]["merges"]]
     for part in ("type", "byte_fallback", "ignore_merges"):

@@ -1,4 +1,4 @@
-"""Byte-pair encoding as one looks at it: bytes at the bottom, each merge a box over the two that it joined."""
+"""Byte-pair encoding as one looks at it: bytes below, each merge a box over the two that it joined."""
 
 from __future__ import annotations
 
