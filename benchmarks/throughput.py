@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable
 
 import torch
+from side_by_side import report
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from side_by_side import report
 from minilm import MiniLM, ModelConfig, TrainingConfig, train
 from minilm.objectives import NextToken
 from minilm.training import Callback, StepRecord

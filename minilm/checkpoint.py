@@ -79,9 +79,8 @@ def load_pretrained(name: str | Path, device: str = "cpu") -> tuple[MiniLM, BPET
         weights = weights_from_gpt2(weights, config.n_layer)
     model = MiniLM(config)
     load_weights(model, weights, path)
-    return model.to(resolve_device(device)).eval(), _load_tokenizer(
-        folder / "tokenizer.json", config.vocab_size
-    )
+    tokenizer = _load_tokenizer(folder / "tokenizer.json", config.vocab_size)
+    return model.to(resolve_device(device)).eval(), tokenizer
 
 
 def _load_tokenizer(path: Path, vocab_size: int) -> BPETokenizer:

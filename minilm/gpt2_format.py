@@ -56,7 +56,8 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
     """The shape that a GPT-2 `config.json` describes; dropout is left at 0.
 
     Raises:
-        ValueError: the file describes another architecture, a variant of GPT-2 that `MiniLM` is not, or lacks a size.
+        ValueError: the file describes another architecture, a variant of GPT-2 that `MiniLM` is not,
+            or no possible size.
     """
     if settings.get("model_type") != "gpt2":
         raise ValueError(
@@ -64,13 +65,7 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
         )
     if missing := {"vocab_size", "n_layer", "n_head", "n_embd"} - settings.keys():
         raise ValueError(f"{min(missing)} is missing")
-    expected = {"activation_function": ("gelu_new", "gelu_pytorch_tanh"), "scale_attn_weights": (True,)}
-    expected |= {"scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
-    expected |= {"add_cross_attention": (False,), "n_inner": (None, 4 * settings["n_embd"])}
-    for name, allowed in expected.items():
-        if settings.get(name, allowed[0]) not in allowed:
-            raise ValueError(f"{name}={settings[name]!r} is a variant of GPT-2 that MiniLM does not build")
-    return ModelConfig(
+    config = ModelConfig(
         vocab_size=settings["vocab_size"],
         context_length=settings.get("n_positions", 1024),
         n_layer=settings["n_layer"],
@@ -78,6 +73,13 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
         d_model=settings["n_embd"],
         layer_norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
     )
+    expected = {"activation_function": ("gelu_new", "gelu_pytorch_tanh"), "scale_attn_weights": (True,)}
+    expected |= {"scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
+    expected |= {"add_cross_attention": (False,), "n_inner": (None, config.d_mlp)}
+    for name, allowed in expected.items():
+        if settings.get(name, allowed[0]) not in allowed:
+            raise ValueError(f"{name}={settings[name]!r} is a variant of GPT-2 that MiniLM does not build")
+    return config
 
 
 def weights_to_gpt2(state: dict[str, Tensor], n_layer: int) -> dict[str, Tensor]:

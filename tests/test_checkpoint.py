@@ -1,0 +1,257 @@
+"""What is saved comes back to the bit; what is damaged or foreign is named; a failed save leaves the old model whole."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from core_models import make_model, make_tokens
+
+import minilm.files
+from minilm import BPETokenizer, MiniLM, checkpoint, load_pretrained, save_pretrained
+from minilm.checkpoint import CheckpointError, read_tensors, write_tensors
+from minilm.files import SaveError, atomic_file, atomic_folder
+
+VOCAB_SIZE = 270
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> BPETokenizer:
+    return BPETokenizer.train(
+        ["the cat sat on the mat and the dog sat on the cat"] * 3, vocab_size=VOCAB_SIZE
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tokenizer: BPETokenizer) -> Path:
+    """A checkpoint of `make_model(vocab_size=270)`."""
+    return save_pretrained(
+        tmp_path / "model", make_model(vocab_size=VOCAB_SIZE), tokenizer, card="# A model\n"
+    )
+
+
+def same_weights(one: MiniLM, other: MiniLM) -> bool:
+    """Whether two models agree to the bit."""
+    theirs = other.state_dict()
+    return all(torch.equal(tensor, theirs[name]) for name, tensor in one.state_dict().items())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_model_comes_back_to_the_bit(folder: Path, tokenizer: BPETokenizer) -> None:
+    model, loaded = load_pretrained(folder)
+    assert same_weights(model, make_model(vocab_size=VOCAB_SIZE))
+    assert model.config == make_model(vocab_size=VOCAB_SIZE).config
+    assert not model.training
+    assert loaded.encode("the cat sat<|endoftext|>") == tokenizer.encode("the cat sat<|endoftext|>")
+    assert set(contents(folder)) == {"config.json", "model.safetensors", "tokenizer.json", "README.md"}
+
+
+def test_half_precision_halves_the_file_and_comes_back_as_float32(
+    tmp_path: Path, tokenizer: BPETokenizer
+) -> None:
+    model = make_model(vocab_size=VOCAB_SIZE, d_model=64)
+    full = save_pretrained(tmp_path / "full", model, tokenizer)
+    half = save_pretrained(tmp_path / "half", model, tokenizer, dtype=torch.float16)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (full, half)]
+    assert sizes[1] < 0.52 * sizes[0]
+    loaded = load_pretrained(half)[0]
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float())
+
+
+def test_saving_again_replaces_the_folder_whole(folder: Path, tokenizer: BPETokenizer) -> None:
+    (folder / "stale.txt").write_text("of an earlier time")
+    save_pretrained(folder, make_model(seed=1, vocab_size=VOCAB_SIZE), tokenizer)
+    assert same_weights(load_pretrained(folder)[0], make_model(seed=1, vocab_size=VOCAB_SIZE))
+    assert set(contents(folder)) == {"config.json", "model.safetensors", "tokenizer.json"}
+    assert [path.name for path in folder.parent.iterdir()] == ["model"]
+
+
+def test_every_truncation_of_the_weights_is_refused_by_name(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    write_tensors(path, {"transformer.wte.weight": torch.ones(2, 3)}, {})
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+            load_pretrained(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_every_truncation_of_the_json_is_refused_by_name(folder: Path, file: str) -> None:
+    path = folder / file
+    whole = json.dumps(json.loads(path.read_text())).encode()
+    for length in range(0, len(whole), 1 if len(whole) < 1000 else 97):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=file.replace(".", r"\.")):
+            load_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80\x04}q\x00.", b"PK\x03\x04 a zip, as torch.save makes", b"\xff" * 64, b"[1]"]
+)
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_foreign_files_are_refused_by_name_and_never_unpickled(
+    folder: Path, file: str, content: bytes
+) -> None:
+    (folder / file).write_bytes(content)
+    with pytest.raises(ValueError, match=file.replace(".", r"\.")):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_missing_file_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    with pytest.raises(FileNotFoundError, match=file.replace(".", r"\.")):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"n_embd": 64}, r"model\.safetensors: token_embedding.weight has shape \(270, 32\).*\(270, 64\)"),
+        ({"n_layer": 4}, r"model\.safetensors: .*no tensor 'h\.3\.ln_1\.weight'"),
+        ({"n_layer": 2}, r"model\.safetensors: .*has a tensor 'h\.2\."),
+        ({"n_head": 5}, r"config\.json: d_model=32 is not divisible by n_head=5"),
+        ({"n_layer": "3"}, r"config\.json: n_layer must be a positive whole number, not '3'"),
+        ({"n_embd": None}, r"config\.json: d_model must be a positive whole number, not None"),
+        ({"model_type": "llama"}, r"config\.json: model_type is 'llama'"),
+        ({"activation_function": "relu"}, r"config\.json: activation_function='relu'"),
+        ({"vocab_size": 260}, r"model\.safetensors: token_embedding.weight"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_refused_with_the_file_and_the_value(
+    folder: Path, change: dict[str, object], complaint: str
+) -> None:
+    settings = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(settings | change))
+    with pytest.raises(CheckpointError, match=complaint):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "n_layer", "n_head", "n_embd"])
+def test_a_config_without_a_size_is_refused(folder: Path, name: str) -> None:
+    settings = json.loads((folder / "config.json").read_text())
+    del settings[name]
+    (folder / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=rf"config\.json: {name} is missing"):
+        load_pretrained(folder)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(
+    tmp_path: Path, tokenizer: BPETokenizer
+) -> None:
+    folder = save_pretrained(tmp_path / "model", make_model(vocab_size=VOCAB_SIZE - 1), tokenizer)
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json has 270 tokens, but the model only 269"):
+        load_pretrained(folder)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(FileNotFoundError, match="'no-such-model': give a folder, 'gpt2', or one of"):
+        load_pretrained("no-such-model")
+
+
+def test_a_device_that_is_not_there_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="'cuda' was asked for"):
+        load_pretrained(folder, device="cuda")
+
+
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("at", ["json", "weights", "tokenizer", "flush"])
+def test_a_full_disk_leaves_the_old_model_whole(
+    folder: Path, tokenizer: BPETokenizer, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    before = contents(folder.parent)
+    places = {
+        "json": (Path, "write_text"),
+        "weights": (checkpoint, "save_file"),
+        "tokenizer": (BPETokenizer, "save"),
+        "flush": (os, "fsync"),
+    }
+    monkeypatch.setattr(*places[at], full_disk)
+    with pytest.raises(
+        SaveError, match=r"could not save .*model: .*No space left.*previous folder, if any, is intact"
+    ):
+        save_pretrained(folder, make_model(seed=1, vocab_size=VOCAB_SIZE), tokenizer)
+    assert contents(folder.parent) == before
+
+
+def test_a_folder_that_cannot_take_its_place_gives_it_back(
+    folder: Path, tokenizer: BPETokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, rename = contents(folder.parent), os.rename
+    monkeypatch.setattr(
+        minilm.files.os,
+        "rename",
+        lambda old, new: full_disk() if str(old).endswith(".part") else rename(old, new),
+    )
+    with pytest.raises(SaveError):
+        save_pretrained(folder, make_model(seed=1, vocab_size=VOCAB_SIZE), tokenizer)
+    assert contents(folder.parent) == before
+
+
+LIMITED = """
+import resource, signal, sys, torch
+from minilm.checkpoint import write_tensors
+from minilm.files import SaveError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    write_tensors(sys.argv[1], {"weight": torch.zeros(10_000)}, {})
+except SaveError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of file size are a Unix matter")
+def test_a_write_that_the_system_cuts_off_leaves_the_old_file(tmp_path: Path) -> None:
+    """Not simulated: the kernel refuses to let the file grow, as on a full disk."""
+    path = tmp_path / "checkpoint.safetensors"
+    write_tensors(path, {"weight": torch.ones(7)}, {"step": 3})
+    run = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)], capture_output=True, text=True, check=True
+    )
+    assert "could not save" in run.stdout
+    assert "previous file, if any, is intact" in run.stdout
+    tensors, metadata = read_tensors(path)
+    assert torch.equal(tensors["weight"], torch.ones(7))
+    assert metadata == {"step": 3}
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_error_while_writing_leaves_no_draft(tmp_path: Path) -> None:
+    for atomic in (atomic_file, atomic_folder):
+        with pytest.raises(ZeroDivisionError), atomic(tmp_path / "new") as draft:
+            (draft / "part" if atomic is atomic_folder else draft).write_text("half")
+            raise ZeroDivisionError
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_draft_of_a_killed_process_is_in_nobodys_way(tmp_path: Path) -> None:
+    left = tmp_path / f".model.{os.getpid()}.part"
+    left.mkdir()
+    (left / "half").write_text("of a file")
+    with atomic_folder(tmp_path / "model") as draft:
+        (draft / "new").write_text("whole")
+    assert contents(tmp_path) == {"model/new": b"whole"}
+
+
+def test_a_loaded_model_reads_as_the_saved_one(folder: Path) -> None:
+    tokens = make_tokens(2, 12, vocab_size=VOCAB_SIZE)
+    assert torch.equal(
+        load_pretrained(folder)[0](tokens).logits, make_model(vocab_size=VOCAB_SIZE)(tokens).logits
+    )
