@@ -20,6 +20,7 @@ print(doctor.report())
 # by the machine; to choose it yourself, set the environment variable `MINILM_PROFILE` to `smoke`, `cpu` or `gpu`.
 
 # %%
+from lessons.checks import check, exercise, solution
 from lessons.profiles import profile
 
 size = profile()
@@ -31,7 +32,8 @@ print(size)
 # - **Read and run** from the top. Each lesson stands alone: it needs nothing that another one made.
 # - **Look and turn.** Explorers have sliders, and show more on hover. While a model trains, Stop keeps what it has learnt.
 # - **Answer.** An exercise has `...` where your answer goes. Until then it says that it is open; after a wrong answer it
-#   gives a hint, and one more after the next. A solution is folded below each exercise; to open it, click on its bar.
+#   gives a hint, and one more after the next. The folded cell above it knows the right answer: run it, and leave it
+#   folded. The folded cell below holds a solution; to open it, click on its bar.
 # - **Begin again** at any time: *Kernel*, *Restart Kernel and Run All Cells*.
 #
 # ## Exercise 1: surprise
@@ -42,17 +44,17 @@ print(size)
 #
 # How many bits is the surprise at a token of probability 1/8? Replace the `...` and run the cell.
 
-# %% tags=["exercise"]
-from lessons.checks import check, solution
-
-bits = ...
-check(
+# %% tags=["key"]
+exercise(
     "surprise",
-    bits,
     3,
     hints=("How many coins must all show heads, for a chance of 1/8?", "-log2(1/8) = log2(8)"),
     because="three coins that all show heads: one bit each",
 )
+
+# %% tags=["exercise"]
+bits = ...
+check("surprise", bits)
 
 # %% tags=["solution"]
 import math
@@ -179,11 +181,9 @@ _ = figure.legend(loc="outside upper left", ncols=2)
 #
 # A model that has learnt nothing gives all tokens of its vocabulary the same probability. What is its loss, in bits?
 
-# %% tags=["exercise"]
-untrained = ...
-check(
+# %% tags=["key"]
+exercise(
     "untrained",
-    untrained,
     math.log2(tok.vocab_size),
     hints=(
         "Every token has probability 1 / `tok.vocab_size`.",
@@ -191,6 +191,10 @@ check(
     ),
     because="from here every training run of the course starts, and the floor is where it could end",
 )
+
+# %% tags=["exercise"]
+untrained = ...
+check("untrained", untrained)
 
 # %% tags=["solution"]
 untrained = math.log2(tok.vocab_size)
@@ -201,15 +205,17 @@ solution("untrained", untrained)
 #
 # Which token of the story surprises the oracle most? Find its text, with `oracle_bits`, `ids` and `tok.decode`.
 
-# %% tags=["exercise"]
-hardest = ...
-check(
+# %% tags=["key"]
+exercise(
     "hardest",
-    hardest,
     tok.decode([ids[oracle_bits.argmax()].item()]),
     hints=("`oracle_bits.argmax()` is its place in the story.", "`tok.decode([...])` wants a list of ids."),
     because="here the grammar has most to choose from",
 )
+
+# %% tags=["exercise"]
+hardest = ...
+check("hardest", hardest)
 
 # %% tags=["solution"]
 place = oracle_bits.argmax()

@@ -1,9 +1,15 @@
 """`check` an exercise: each wrong try earns the next hint, and nothing a reader types makes it raise.
 
-    scale = ...
-    check("scale", scale, 32**-0.5, hints=("What grows with the width p?", "Divide by the root of p."))
+A folded cell says what is right, so that the reader does not meet the answer beside the question:
 
-The folded solution below the exercise is held to the same test, and does raise, so that running the notebook proves it:
+    exercise("scale", 32**-0.5, hints=("What grows with the width p?", "Divide by the root of p."))
+
+The reader's cell is short:
+
+    scale = ...
+    check("scale", scale)
+
+The folded solution below is held to the same test, and does raise, so that running the notebook proves it:
 
     scale = p**-0.5
     solution("scale", scale)
@@ -69,7 +75,7 @@ class Verdict:
 
 @dataclass
 class _Exercise:
-    """What `solution` and the next try need to know about an exercise that has been checked."""
+    """What is right, and how often the reader was not."""
 
     test: Test
     hints: tuple[str, ...]
@@ -87,30 +93,39 @@ _OPEN = "not answered yet. Replace the `...` above and run the cell again."
 _exercises: dict[str, _Exercise] = {}
 
 
-def check(
+def exercise(
     name: str,
-    answer: Any,
     expected: Any,
     *,
     hints: Sequence[str] = (),
     because: str = "",
     tolerance: float = 1e-4,
-) -> Verdict:
-    """Lay a reader's answer beside what is right, and hint one step further after each wrong try.
+) -> None:
+    """Say what the right answer of an exercise is, what helps on the way, and why it matters.
 
-    `answer` may be a value or a function that the reader filled in; `...` and None, also inside a list or returned by
-    the function, count as not answered yet. `expected` is the right value (numbers and tensors within `tolerance`
-    of its largest entry), or a test: a function from the answer to True or False, whose AssertionError, if it
-    raises one, is told to the reader. `because` says, once the answer is right, why it matters.
-    Raises TypeError only where the lesson is at fault: a test that returns neither True nor False.
+    `expected` is the right value (numbers and tensors within `tolerance` of its largest entry), or a test: a function from
+    the answer to True or False, whose AssertionError, if it raises one, is told to the reader. A wrong try earns the next
+    of the `hints`; `because` is told with the right answer.
     """
     test = expected if callable(expected) else _equals(expected, tolerance)
     tries = _exercises[name].wrong if name in _exercises else 0
-    exercise = _exercises[name] = _Exercise(test, tuple(hints), because, tries)
-    state, message = _judge(exercise, answer)
-    exercise.wrong += state == "wrong"
-    earned = exercise.hints[: exercise.wrong] if state == "wrong" else ()
-    if state == "wrong" and exercise.wrong > len(exercise.hints):
+    _exercises[name] = _Exercise(test, tuple(hints), because, tries)
+
+
+def check(name: str, answer: Any) -> Verdict:
+    """Lay a reader's answer beside what is right, and hint one step further after each wrong try.
+
+    `answer` may be a value or a function that the reader filled in; `...` and None, also inside a list or returned by
+    the function, count as not answered yet.
+    Raises TypeError only where the lesson is at fault: a test that returns neither True nor False.
+    """
+    if name not in _exercises:
+        return Verdict(name, "open", "first run the folded cell above, which knows the answer.")
+    task = _exercises[name]
+    state, message = _judge(task, answer)
+    task.wrong += state == "wrong"
+    earned = task.hints[: task.wrong] if state == "wrong" else ()
+    if state == "wrong" and task.wrong > len(task.hints):
         message += " The folded cell below holds a solution."
     return Verdict(name, state, message, earned)
 
@@ -118,9 +133,7 @@ def check(
 def solution(name: str, answer: Any) -> Verdict:
     """Prove the lesson's own answer with the exercise's test. Raises AssertionError when it is not right."""
     if name not in _exercises:
-        raise ValueError(
-            f"no exercise {name!r} was checked before its solution; there are {sorted(_exercises)}"
-        )
+        raise ValueError(f"no exercise is called {name!r}; there are {sorted(_exercises)}")
     state, message = _judge(_exercises[name], answer)
     if state != "right":
         raise AssertionError(f"the solution of {name!r} does not pass its own check: {message}")

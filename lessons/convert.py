@@ -24,7 +24,10 @@ SOURCES = ROOT / "lessons"
 NOTEBOOKS = ROOT / "notebooks"
 
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-CHECKED, MAY_RAISE, SOLUTION = "nbval-check-output", "raises-exception", "solution"
+CHECKED, MAY_RAISE = "nbval-check-output", "raises-exception"
+KEY, EXERCISE, SOLUTION = "key", "exercise", "solution"
+FOLDED = {KEY, SOLUTION}
+"""Tags of the cells that hold an answer: a reader sees them only on asking."""
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _PROGRESS_BAR = re.compile(r"\d+%\|")
@@ -69,7 +72,7 @@ def convert(lesson: Lesson) -> NotebookNode:
     seen: Counter[str] = Counter()
     for cell in cells:
         cell.id = _cell_id(cell, seen)
-        if SOLUTION in cell.metadata.get("tags", ()):
+        if FOLDED & set(cell.metadata.get("tags", ())):
             cell.metadata["jupyter"] = {"source_hidden": True}
     return notebook
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 
-from lessons.convert import CHECKED, MAY_RAISE, ROOT, SOLUTION, Lesson, code_cells, convert
+from lessons.convert import CHECKED, EXERCISE, KEY, MAY_RAISE, ROOT, SOLUTION, Lesson, code_cells, convert
 
 EXERCISES = 3
 """How many exercises a lesson has at least; the welcome, lesson 00, is free of that."""
 
-_CALL = re.compile(r'^(check|solution)\(\s*"([^"]+)"', re.MULTILINE)
+_CALL = re.compile(r'^(exercise|check|solution)\(\s*"([^"]+)"', re.MULTILINE)
+_TAGS = {"exercise": KEY, "check": EXERCISE, "solution": SOLUTION}
 _PLACES = (
     str(ROOT),
     str(Path.home()),
@@ -74,20 +74,18 @@ def _machine_faults(saved: NotebookNode) -> Iterator[str]:
 
 
 def _exercise_faults(fresh: NotebookNode) -> Iterator[str]:
-    """Exercises are counted by name; each needs exactly one solution, in a folded cell below it."""
-    calls: dict[str, Counter[str]] = {"check": Counter(), "solution": Counter()}
+    """An exercise is told in a folded key, checked in the reader's cell, and solved in a folded cell: once each, in order."""
+    calls: dict[str, list[str]] = {}
     for index, cell in code_cells(fresh):
         for call, name in _CALL.findall(cell.source):
-            calls[call][name] += 1
-            if call == "solution" and SOLUTION not in cell.metadata.get("tags", ()):
-                yield f"cell {index} shows the solution of {name!r}: tag it {SOLUTION}"
-    if len(calls["check"]) < EXERCISES:
-        yield f"it has {len(calls['check'])} exercises with check(...) and needs {EXERCISES}"
-    for name in calls["check"] | calls["solution"]:
-        if calls["check"][name] != 1 or calls["solution"][name] != 1:
-            yield (
-                f"exercise {name!r} is checked {calls['check'][name]} and solved {calls['solution'][name]} times, not once"
-            )
+            calls.setdefault(name, []).append(call)
+            if _TAGS[call] not in cell.metadata.get("tags", ()):
+                yield f"cell {index} calls {call}({name!r}): tag it {_TAGS[call]}"
+    if len(calls) < EXERCISES:
+        yield f"it has {len(calls)} exercises and needs {EXERCISES}"
+    for name, made in calls.items():
+        if made != [*_TAGS]:
+            yield f"{name!r} calls {', '.join(made)}; an exercise calls {', '.join(_TAGS)}, once each"
 
 
 def _text(output: NotebookNode) -> str:

@@ -8,13 +8,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lessons.checks import check, solution
+from lessons import checks
+from lessons.checks import exercise, solution
 
 
 @pytest.fixture
 def name(request):
     """An exercise of its own for each test, for hints are counted by name."""
     return request.node.nodeid
+
+
+def check(name, answer, expected, **said):
+    """An exercise told and an answer judged."""
+    exercise(name, expected, **said)
+    return checks.check(name, answer)
 
 
 def _returns_its_starter(x): ...
@@ -124,6 +131,11 @@ def test_a_solution_is_held_to_the_test_of_its_exercise(name):
         solution(name, 5)
     with pytest.raises(AssertionError, match="not answered"):
         solution(name, ...)
+
+
+def test_an_answer_before_its_exercise_is_open_and_says_what_to_run(name):
+    verdict = checks.check(name, 1)
+    assert (verdict.state, "folded cell above" in verdict.message) == ("open", True)
 
 
 def test_a_solution_needs_its_exercise():

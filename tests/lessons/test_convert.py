@@ -12,6 +12,9 @@ SOURCE = """\
 #
 # Text.
 
+# %% tags=["key"]
+right = 3
+
 # %% tags=["exercise"]
 total = ...
 
@@ -56,14 +59,14 @@ def stream(text, name="stdout"):
 
 def test_cells_keep_their_order_kind_and_tags(lesson):
     cells = convert(lesson).cells
-    assert [cell.cell_type for cell in cells] == ["markdown"] + ["code"] * 5
+    assert [cell.cell_type for cell in cells] == ["markdown"] + ["code"] * 6
     assert cells[0].source.startswith("# Sums\n\nText.")
-    assert cells[3].metadata.tags == [CHECKED]
+    assert cells[4].metadata.tags == [CHECKED]
 
 
-def test_a_solution_is_folded_and_nothing_else_is(lesson):
+def test_what_holds_an_answer_is_folded_and_nothing_else_is(lesson):
     folded = ["jupyter" in cell.metadata for cell in convert(lesson).cells]
-    assert folded == [False, False, True, False, False, False]
+    assert folded == [False, True, False, True, False, False, False]
 
 
 def test_ids_are_valid_unique_and_move_with_their_cell(lesson):
