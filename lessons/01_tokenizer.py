@@ -163,21 +163,18 @@ print(f"{len(library)} pairs and counts, the same as by hand: {library == by_han
 # ## Exercise 2: encode
 #
 # To encode a word is to begin with its bytes and to apply the merges, in the order in which they were learnt.
-# Write the function, with what stands above. It is held against the library on a few words:
-
-# %%
-some_words = [" the", " lighthouse", " whispered", "Noah", " 日本", "aaaa", " and", "?"]
+# Write the function, with what stands above. It is held against the library on a few words.
 
 
+# %% tags=["key"]
 def as_the_library_does(answer) -> bool:
     """Whether it cuts words as `small.encode` does."""
-    for word in some_words:
+    for word in (" the", " lighthouse", " whispered", "Noah", " 日本", "aaaa", " and", "?"):
         tokens = [small.token_bytes(token) for token in small.encode(word)]
         assert list(answer(word)) == tokens, f"{word!r} is cut otherwise"
     return True
 
 
-# %% tags=["key"]
 exercise(
     "encode",
     as_the_library_does,
@@ -333,9 +330,11 @@ solution("limit", limit)
 # nat is $1 / \ln 2$ bits.)
 
 # %% tags=["key"]
+import math
+
 exercise(
     "bits per byte",
-    2.1 / 0.6931471805599453 / 3.5,
+    2.1 / math.log(2) / 3.5,
     hints=(
         "First bits per token: divide by `math.log(2)`.",
         "Then spread them over the bytes: divide by 3.5.",
@@ -348,8 +347,6 @@ bits_per_byte = ...
 check("bits per byte", bits_per_byte)
 
 # %% tags=["solution"]
-import math
-
 bits_per_byte = 2.1 / math.log(2) / 3.5
 solution("bits per byte", bits_per_byte)
 

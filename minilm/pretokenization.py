@@ -2,8 +2,8 @@ r"""How text is cut before byte-pair encoding: into words after GPT-2's pattern,
 
 Merges never cross a word's border, so each word can be encoded by itself and remembered. A word keeps the
 space before it: "a new day" becomes "a", " new", " day". In files a byte is written as one printable
-character, as GPT-2 does it: bytes that print as themselves stay, the other 68 follow from U+0100 on, so the space is "Ġ"
-and the line feed "Ċ".
+character, as GPT-2 does it: bytes that print as themselves stay, the other 68 follow from U+0100 on, so the
+space is "Ġ" and the line feed "Ċ".
 
 Radford et al., Language Models are Unsupervised Multitask Learners (2019), section 2.2.
 """
