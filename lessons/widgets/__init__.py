@@ -25,12 +25,25 @@ See what a model expects next beside what the story world knows:
     from lessons.widgets import TruthExplorer
     TruthExplorer(model, tok, oracle, "One morning, Ruby")              # oracle: minilm.storyworld.Oracle(world, tok)
 
+Look at attention, one head of one model or of several side by side:
+
+    from lessons.widgets import AttentionExplorer
+    AttentionExplorer(model, tok, "the keeper lit the lamp because", layer=1, head=1)
+    AttentionExplorer({"base": model, "prefix": tuned}, tok, text)     # memory slots and gates show by themselves
+
+Replay merges on the reader's text:
+
+    from lessons.widgets import BPEStepper
+    BPEStepper(tok, "lower lowest")
+
 Figures that match (matplotlib):
 
     from lessons.widgets import use_style
     use_style()
 """
 
+from lessons.widgets.attention_explorer import AttentionExplorer
+from lessons.widgets.bpe_stepper import BPEStepper
 from lessons.widgets.dashboard import TrainingDashboard
 from lessons.widgets.explorer import Explorer
 from lessons.widgets.figures import use_style
@@ -40,6 +53,8 @@ from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
 from lessons.widgets.truth_explorer import TruthExplorer
 
 __all__ = [
+    "AttentionExplorer",
+    "BPEStepper",
     "Explorer",
     "Lab",
     "LabRun",
