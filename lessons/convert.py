@@ -26,8 +26,8 @@ NOTEBOOKS = ROOT / "notebooks"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CHECKED, MAY_RAISE = "nbval-check-output", "raises-exception"
 KEY, EXERCISE, SOLUTION = "key", "exercise", "solution"
-FOLDED = {KEY, SOLUTION}
-"""Tags of the cells that hold an answer: a reader sees them only on asking."""
+FOLDED = {KEY: "# The right answer, and hints.", SOLUTION: "# A solution. Click to open."}
+"""Tags of the cells that hold an answer -> the only line that a reader sees of them before asking."""
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _PROGRESS_BAR = re.compile(r"\d+%\|")
@@ -72,8 +72,9 @@ def convert(lesson: Lesson) -> NotebookNode:
     seen: Counter[str] = Counter()
     for cell in cells:
         cell.id = _cell_id(cell, seen)
-        if FOLDED & set(cell.metadata.get("tags", ())):
+        for tag in FOLDED.keys() & set(cell.metadata.get("tags", ())):
             cell.metadata["jupyter"] = {"source_hidden": True}
+            cell.source = f"{FOLDED[tag]}\n{cell.source}"
     return notebook
 
 

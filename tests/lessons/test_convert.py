@@ -69,6 +69,12 @@ def test_what_holds_an_answer_is_folded_and_nothing_else_is(lesson):
     assert folded == [False, True, False, True, False, False, False]
 
 
+def test_the_first_line_of_a_folded_cell_shows_in_jupyterlab_and_tells_no_answer(lesson):
+    key, solution = (cell.source.splitlines() for cell in convert(lesson).cells if "jupyter" in cell.metadata)
+    assert (key[0][0], key[1:]) == ("#", ["right = 3"])
+    assert (solution[0][0], solution[1:]) == ("#", ["total = 1 + 2"])
+
+
 def test_ids_are_valid_unique_and_move_with_their_cell(lesson):
     before = convert(lesson)
     nbformat.validate(before)
