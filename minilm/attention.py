@@ -9,11 +9,13 @@ keys in all, query i therefore sees the columns 0 .. i + (S - T).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def causal_mask(n_query: int, n_key: int, device: torch.device | None = None) -> Tensor:
@@ -95,30 +97,63 @@ class Attended:
         lambda_i = sigma(s_i - logsumexp_j(q_i k_j / sqrt(p))): (B, H, T) for scores s of (B, H, T).
         The attention itself is left as it is; a key that belongs to its own query needs no mask column.
         """
-        if self.scores is not None:
-            gate = torch.sigmoid(own_score - self.scores.logsumexp(dim=-1))
-        else:
-            gate = fused_gate(self.query, self.keys, own_score, self.mask)
+        known = self.scores is not None
+        log_sums = self.scores.logsumexp(-1) if known else log_sum_exp(self.query, self.keys, self.mask)
+        # The value of sigmoid, with a gradient that keeps its digits as the gate nears 1; sigmoid's y (1 - y) does not.
+        gate = F.logsigmoid(own_score - log_sums).exp()  # (B, H, T)
         self.gates.append(gate)
         return gate
 
 
-def fused_gate(query: Tensor, keys: Tensor, own_score: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`Attended.gate` by a fused kernel, with memory linear in T.
+def log_sum_exp(query: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tensor:
+    """logsumexp_j(q_i k_j / sqrt(p)) for every query (B, H, T, p), (B, H, T), with memory linear in T.
 
-    Queries grow by one dimension that holds their own score, and one shared slot (0, ..., 0, 1) stands before the
-    keys, so that its score for query i is s_i. An indicator in the values reads off the weight it received.
+    Fused kernels know these numbers, and hand them out without a gradient or not at all. So they are computed once
+    more, a block of queries at a time, and again in the backward pass.
     """
-    scale = query.size(-1) ** -0.5
-    wide_query = torch.cat([query, own_score.unsqueeze(-1) / scale], dim=-1)  # (B, H, T, p + 1)
-    wide_keys = F.pad(keys, (0, 1, 1, 0))  # (B, H, 1 + S, p + 1)
-    wide_keys[..., 0, -1] = 1.0
-    indicator = torch.zeros_like(wide_keys)
-    indicator[..., 0, -1] = 1.0
-    if mask is not None:
-        mask = F.pad(mask, (1, 0), value=True)  # every query sees its own slot
-    elif query.size(-2) == keys.size(-2):
-        # A first query that only sees the slot keeps the shape square: the kernel's causal mode needs no mask.
-        wide_query = F.pad(wide_query, (0, 0, 1, 0))
-    gate = fused_attention(wide_query, wide_keys, indicator, mask, scale=scale)[..., -1]
-    return gate[..., -query.size(-2) :]
+    if query.dtype not in (torch.float32, torch.float64):
+        query, keys = query.float(), keys.float()
+    with torch.autocast(query.device.type, enabled=False):
+        return LogSumExp.apply(query, keys, mask)
+
+
+class LogSumExp(torch.autograd.Function):
+    """The derivative of a log-sum-exp by its scores is their softmax."""
+
+    @staticmethod
+    def forward(ctx, query: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
+        blocks = blocks_of_scores(query, keys, mask)
+        log_sums = torch.cat([scores.logsumexp(dim=-1) for _, _, scores in blocks], dim=-1)
+        ctx.save_for_backward(query, keys, mask, log_sums)
+        return log_sums
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        query, keys, mask, log_sums = ctx.saved_tensors
+        of_query, of_keys = torch.empty_like(query), torch.zeros_like(keys)
+        gradient = gradient.unsqueeze(-1) * query.size(-1) ** -0.5  # (B, H, T, 1)
+        for rows, seen, scores in blocks_of_scores(query, keys, mask):
+            weights = scores.sub_(log_sums[..., rows].unsqueeze(-1)).exp_()  # (B, H, block, seen)
+            of_query[..., rows, :] = (weights @ keys[..., seen, :]) * gradient[..., rows, :]
+            of_keys[..., seen, :] += weights.mT @ (query[..., rows, :] * gradient[..., rows, :])
+        return of_query, of_keys, None
+
+
+def blocks_of_scores(
+    query: Tensor, keys: Tensor, mask: Tensor | None
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Slices of some queries, of the keys that they may see, and the scores between them."""
+    n_query, n_key = query.size(-2), keys.size(-2)
+    query, keys = query * query.size(-1) ** -0.5, keys.mT
+    size = 64 if query.device.type == "cpu" else 512  # what fits the cache; what keeps a device busy
+    for start in range(0, n_query, size):
+        rows = slice(start, min(start + size, n_query))
+        seen = slice(n_key if mask is not None else n_key - n_query + rows.stop)
+        scores = query[..., rows, :] @ keys[..., seen]  # (B, H, block, seen)
+        if mask is None:  # only the block's own columns hold what some of its queries may not see
+            own = scores[..., n_key - n_query + start :]
+            own.masked_fill_(~causal_mask(*own.shape[-2:], own.device), float("-inf"))
+        else:
+            scores.masked_fill_(~(mask[..., rows, :] if mask.size(-2) > 1 else mask), float("-inf"))
+        yield rows, seen, scores

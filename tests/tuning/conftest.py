@@ -12,7 +12,9 @@ from minilm.tuning import (
     Adapter,
     BitFit,
     FullFineTuning,
+    Inducer,
     LoRA,
+    MAMInducer,
     Method,
     ParallelAdapter,
     Prefix,
@@ -39,6 +41,14 @@ METHODS: dict[str, Method | list[Method]] = {
     "mam": MAM(length=2, bottleneck=4, hidden=8),
     "lora+adapter": [LoRA(rank=2), Adapter(bottleneck=4)],
     "lora+prefix": [LoRA(rank=2), Prefix(length=3, hidden=8)],
+    "inducer": Inducer(key_bottleneck=3, value_bottleneck=4),
+    "adaptive": Inducer.adaptive(4),
+    "extension": Inducer.extension(4),
+    "inducer-with-lora": Inducer.with_lora(3, 4, query_rank=2),
+    "mam-inducer": MAMInducer(key_bottleneck=3, value_bottleneck=4, query_rank=2, bottleneck=4),
+    "lora+inducer": [LoRA(rank=2, targets=("query",), bias=True), Inducer(3, 4)],
+    "inducer-gating": Inducer.gating_variant(3, 4),
+    "inducer+prefix": [Inducer(3, 4), Prefix(length=3, hidden=8)],
 }
 """Every method and some compositions, in sizes that suit the base."""
 
