@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
@@ -20,7 +20,7 @@ from minilm.training import TrainingConfig
 Text = Tensor | Sequence[int] | Sequence[Sequence[int]]
 """Token ids of one long text, or of many documents."""
 
-N_HEAD = 4
+HEADS = [1, 2, 3, 4, 6, 8, 12, 16]
 HELD_OUT_BATCHES = 4
 EVALUATIONS = 20
 SAMPLE_LENGTH = 40
@@ -33,7 +33,9 @@ class PretrainingSettings:
     n_layer: int = 2
     """Transformer blocks."""
     d_model: int = 96
-    """Width of the residual stream; its four heads are a quarter of it wide."""
+    """Width of the residual stream."""
+    n_head: int = 4
+    """Attention heads, which share the width: it must be a multiple of them."""
     learning_rate: float = 3e-3
     """Peak rate of AdamW; Muon's rate for the matrices moves with it."""
     batch_size: int = 16
@@ -44,7 +46,7 @@ class PretrainingSettings:
     """Of the samples: 0 takes the likeliest token, 1 draws as the model believes. Turn it while the model trains."""
 
     def __str__(self) -> str:
-        size = f"{self.n_layer} layer{'s' * (self.n_layer > 1)} · width {self.d_model}"
+        size = f"{self.n_layer} layer{'s' * (self.n_layer > 1)} · width {self.d_model} · heads {self.n_head}"
         return f"{size} · rate {self.learning_rate:.2g} · batch {self.batch_size}"
 
 
@@ -53,6 +55,7 @@ def sliders(at: PretrainingSettings) -> dict[str, widgets.Widget]:
     return {
         "n_layer": controls.whole("layers", at.n_layer, 1, 8, "transformer blocks"),
         "d_model": controls.whole("width", at.d_model, 32, 256, "of the residual stream", step=16),
+        "n_head": controls.choice("heads", HEADS, at.n_head, "they share the width, which must be a multiple"),
         "learning_rate": controls.magnitude("learning rate", at.learning_rate, 1e-4, 1e-1, "peak, after the warm-up"),
         "batch_size": controls.whole("batch", at.batch_size, 4, 64, "windows of text in a step", step=4),
         "steps": controls.whole("steps", at.steps, 10, 2000, "optimiser steps", step=10),
@@ -77,6 +80,7 @@ class PretrainingLab(Lab):
         context_length: tokens in a window.
         config: what the sliders leave open about training.
         prompt: what the samples begin with.
+        evaluate: the held-out loss in nats per token; None takes a few windows of `held_out`.
     """
 
     def __init__(
@@ -90,26 +94,30 @@ class PretrainingLab(Lab):
         context_length: int = 64,
         config: TrainingConfig | None = None,
         prompt: str = END_OF_TEXT,
+        evaluate: Callable[[MiniLM], float] | None = None,
         title: str = "Pretraining lab",
     ):
         self.tokenizer, self.training, self.held_out = tokenizer, training, held_out
         self.context_length, self.config = context_length, config or TrainingConfig()
-        self.prompt = tokenizer.encode(prompt)
+        self.prompt, self.evaluate = tokenizer.encode(prompt), evaluate or self.loss_on_windows
         settings = settings or PretrainingSettings()
         super().__init__(settings, sliders(settings), floor, title)
 
     def experiment(self, settings: PretrainingSettings) -> Experiment:
         torch.manual_seed(self.config.seed)
         model = MiniLM(self.shape(settings))
-        held_out = self.batches(self.held_out, batch_size=16)
-        fixed = [held_out.batch(index) for index in range(HELD_OUT_BATCHES)]
         return Experiment(
             model,
             self.batches(self.training, settings.batch_size),
             self.pace(settings),
-            lambda model: mean_loss(model, fixed),
+            self.evaluate,
             self.sample,
         )
+
+    def loss_on_windows(self, model: MiniLM) -> float:
+        """Mean loss over the first windows of the held-out text, in nats per token."""
+        held_out = self.batches(self.held_out, batch_size=16)
+        return mean_loss(model, [held_out.batch(index) for index in range(HELD_OUT_BATCHES)])
 
     def shape(self, settings: PretrainingSettings) -> ModelConfig:
         """The size of the model."""
@@ -117,7 +125,7 @@ class PretrainingLab(Lab):
             vocab_size=self.tokenizer.vocab_size,
             context_length=self.context_length,
             n_layer=settings.n_layer,
-            n_head=N_HEAD,
+            n_head=settings.n_head,
             d_model=settings.d_model,
         )
 

@@ -19,13 +19,13 @@ class Recipe:
     """Stories to learn from; unused by other data."""
     n_held_out: int = 400
     """Stories to judge by; unused by other data."""
-    vocab_size: int = 1024
+    vocab_size: int = 1536
     """Token ids, the special one included."""
-    context_length: int = 192
+    context_length: int = 128
     """Longest text that the model will read, in tokens."""
     n_layer: int = 3
     """Number of transformer blocks."""
-    n_head: int = 4
+    n_head: int = 12
     """Attention heads in each block."""
     d_model: int = 96
     """Width of the residual stream."""
@@ -54,14 +54,21 @@ class Recipe:
         return replace(self, **{"training": replace(self.training, **rest), **own})
 
 
+STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
+
 RECIPES: dict[str, Recipe] = {
-    "lesson": Recipe(training=TrainingConfig(steps=1200, evaluate_every=100)),
+    "lesson": Recipe(training=TrainingConfig(steps=1500, evaluate_every=150, **STORY_RATES)),
     "bundled": Recipe(
-        n_story=200_000, n_layer=4, d_model=128, training=TrainingConfig(steps=12_000, evaluate_every=1000)
+        n_story=150_000,
+        context_length=256,
+        batch_size=8,
+        training=TrainingConfig(steps=10_000, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",
+        vocab_size=1024,
         context_length=64,
+        n_head=4,
         d_model=128,
         batch_size=32,
         training=TrainingConfig(steps=1200, evaluate_every=200),
@@ -71,6 +78,7 @@ RECIPES: dict[str, Recipe] = {
         n_held_out=16,
         vocab_size=512,
         n_layer=1,
+        n_head=4,
         d_model=32,
         batch_size=4,
         training=TrainingConfig(steps=5, warmup_steps=2, evaluate_every=5),

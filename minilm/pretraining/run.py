@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 import torch
 
 from minilm.checkpoint import save_pretrained
+from minilm.files import atomic_file
 from minilm.generation import generate
 from minilm.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
@@ -35,8 +37,15 @@ class Pretrained:
         return None if self.corpus.floor is None else self.loss / self.corpus.floor - 1
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write model, tokenizer and card; see `save_pretrained`."""
-        return save_pretrained(folder, self.model, self.corpus.tokenizer, self.card(), dtype)
+        """Write model, tokenizer and card; see `save_pretrained`. The card names the SHA-256 of the others."""
+        folder = save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
+        digests = [
+            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}"
+            for file in sorted(folder.iterdir())
+        ]
+        with atomic_file(folder / "README.md") as draft:
+            draft.write_text(self.card("\n".join(digests)), encoding="utf-8")
+        return folder
 
     def yardsticks(self) -> list[tuple[str, float]]:
         """Losses on the held-out text, in nats per token, from worst to best."""
@@ -47,7 +56,7 @@ class Pretrained:
             else [*rows, ("floor: the world's own probabilities", self.corpus.floor)]
         )
 
-    def card(self) -> str:
+    def card(self, digests: str) -> str:
         """Markdown: what the model is, how it was made, how good it is."""
         size = sum(parameter.numel() for parameter in self.model.parameters())
         rows = [
@@ -62,6 +71,7 @@ class Pretrained:
             minutes=self.result.seconds / 60,
             rows="\n".join(rows),
             gap=gap,
+            digests=digests,
             recipe=json.dumps(asdict(self.recipe), indent=2),
         )
 
@@ -74,10 +84,17 @@ CARD = """# A small language model of {data}
 |---|---|---|
 {rows}
 {gap}
-Made with `minilm pretrain`, by this recipe:
+Made with `minilm pretrain`, by this recipe (`training.seed` decides the weights' start and the batches; stories to learn
+from are sampled with seed 0, those held out with seed 1):
 
 ```json
 {recipe}
+```
+
+SHA-256:
+
+```
+{digests}
 ```
 
 Licence: Apache-2.0, as the project's.
