@@ -73,6 +73,10 @@ class KVCache:
         if self.lengths is not None:
             self.lengths = self.lengths + n_token
 
+    def rewind(self, n_token: int) -> None:
+        """Forget the newest tokens of all rows; what they left behind is overwritten by the next."""
+        self.length -= n_token
+
     def set_lengths(self, lengths: Tensor) -> None:
         """After a right-padded first pass: the number of real tokens (B,) in each row."""
         self.lengths = self.length - int(lengths.max()) + lengths.to(self.keys.device)

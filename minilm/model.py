@@ -131,7 +131,7 @@ class Block(nn.Module):
     ) -> Tensor:
         """residual + sublayer(x), with what stands at the sub-layer's site added before the sum."""
         y = context.sites.add(site, self.layer, x, sublayer(x, context))
-        return residual + self.dropout(y)
+        return residual + (self.dropout(y) if self.training else y)
 
 
 class MiniLM(nn.Module):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minilm import MiniLM, complete, generate, stream
+from minilm.decoding import Lookup
 from minilm.generation import next_token_probabilities, pick, uniform_draws
 
 CONTEXT = SHAPE["context_length"]
@@ -27,9 +28,10 @@ def greedy_by_rereading(model: MiniLM, tokens: Tensor, n_new: int) -> Tensor:
     return tokens
 
 
+@pytest.mark.parametrize("n_row", [1, 3])
 @pytest.mark.parametrize("n_prompt", range(1, CONTEXT + 1))
-def test_cached_greedy_tokens_are_those_of_rereading_at_every_length(n_prompt: int) -> None:
-    model, tokens = make_model(), make_tokens(3, n_prompt)
+def test_cached_greedy_tokens_are_those_of_rereading_at_every_length(n_prompt: int, n_row: int) -> None:
+    model, tokens = make_model(), make_tokens(n_row, n_prompt)
     n_new = CONTEXT + 1 - n_prompt  # the last token is drawn after reading a full context
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -48,6 +50,59 @@ def test_the_logits_of_each_step_are_those_of_one_pass_over_the_whole_text() -> 
     torch.testing.assert_close(
         torch.stack([step.probability for step in steps], dim=1), drawn, rtol=1e-4, atol=1e-6
     )
+
+
+def count_passes(model: MiniLM) -> list[int]:
+    """A list that grows by the number of tokens of each forward pass."""
+    passes: list[int] = []
+    model.register_forward_pre_hook(lambda module, args: passes.append(args[0].size(1)))
+    return passes
+
+
+@pytest.mark.parametrize("n_new", [5, 20, 40])
+def test_a_text_that_repeats_itself_is_read_ahead_and_stays_the_same(n_new: int) -> None:
+    model, tokens = (
+        make_model(scale=0.02, context_length=48),
+        make_tokens(1, 4),
+    )  # such weights echo the last token
+    with torch.no_grad():
+        expected = tokens
+        for _ in range(n_new):
+            expected = torch.cat([expected, model(expected).logits[:, -1:].argmax(-1)], dim=1)
+    passes = count_passes(model)
+    assert torch.equal(generate(model, tokens, n_new, temperature=0), expected)
+    assert len(passes) < n_new
+    assert max(passes[1:]) <= 9
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_wrong_guesses_leave_no_trace(seed: int) -> None:
+    """With three words, every pair has stood before, and most guesses are wrong."""
+    model, tokens = make_model(vocab_size=3, context_length=64), make_tokens(1, 4, vocab_size=3)
+    passes = count_passes(model)
+    steps = list(stream(model, tokens, 60, seed=seed))
+    assert passes[0] == 4
+    assert 60 > len(passes) > 20
+    text = torch.cat([tokens, torch.stack([step.token for step in steps], dim=1)], dim=1)
+    with torch.no_grad():
+        whole = model(text).logits[0, 3:-1]
+    torch.testing.assert_close(torch.cat([step.logits for step in steps]), whole, rtol=0, atol=1e-5)
+    beside = generate(model, tokens.expand(2, -1), 60, seed=seed)  # a batch of two is not read ahead
+    assert torch.equal(text[0], beside[0])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=20), st.integers(0, 5), st.integers(0, 12))
+def test_guesses_follow_the_latest_place_where_the_last_two_tokens_stood(
+    tokens: list[int], room: int, n_right: int
+) -> None:
+    lookup = Lookup(tokens)
+    lookup.n_right = n_right
+    places = [place for place in range(2, len(tokens)) if tokens[place - 2 : place] == tokens[-2:]]
+    text, n_guess = list(tokens), min(max(n_right, 2), 8, room) if places else 0
+    for step in range(n_guess):
+        text.append(text[places[-1] + step])
+    assert lookup.guess(room) == text[len(tokens) :]
 
 
 @pytest.mark.parametrize("n_prompt", [3, CONTEXT, CONTEXT + 7])
