@@ -20,6 +20,8 @@ print(doctor.report())
 # by the machine; to choose it yourself, set the environment variable `MINILM_PROFILE` to `smoke`, `cpu` or `gpu`.
 
 # %%
+import math
+
 from lessons.checks import check, exercise, solution
 from lessons.profiles import profile
 
@@ -57,8 +59,6 @@ bits = ...
 check("surprise", bits)
 
 # %% tags=["solution"]
-import math
-
 bits = -math.log2(1 / 8)
 solution("surprise", bits)
 
@@ -125,21 +125,29 @@ world = StoryWorld()
 oracle = Oracle(world, tok)
 
 
-def next_tokens(text: str, k: int = 6) -> pd.DataFrame:
-    """The k truly likeliest next tokens, with their true probability and the model's."""
+def next_tokens(text: str, k: int = 5) -> pd.DataFrame:
+    """The (at most k) truly likeliest next tokens, with their true probability and the model's."""
     ids = tok.encode(text)
     truth = oracle.log_probs(ids)[-1].exp()  # (vocab,)
     with torch.no_grad():
         guess = model(torch.tensor([[tok.end_of_text, *ids]])).logits[0, -1].softmax(dim=-1)  # (vocab,)
-    likely = truth.argsort(descending=True)[:k]
+    likely = [i for i in truth.argsort(descending=True)[:k].tolist() if truth[i] > 0]
     table = {"truth": truth[likely].tolist(), "model": guess[likely].tolist()}
-    return pd.DataFrame(table, index=[repr(tok.decode([i])) for i in likely.tolist()]).round(3)
+    return pd.DataFrame(table, index=[repr(tok.decode([i])) for i in likely]).round(3)
 
 
-story = world.sample(1, seed=12)[0].text
-beginning = story[: story.index(" ", 40)]
-print(beginning, "...")
-next_tokens(beginning)
+story = world.sample(1, seed=1, attribute=("plot", "lost"))[0].text
+toy = "flute"
+print(story[: story.index(f" {toy}")], "...")
+next_tokens(story[: story.index(f" {toy}")])
+
+# %% [markdown]
+# Here the story is free, and all toys are as likely as each other. Further down, the same toy comes again. Now it can only
+# be one, and to know which, the model has to look back at the beginning: this is what attention is for (lesson 2).
+
+# %%
+print(story[: story.rindex(f" {toy}")], "...")
+next_tokens(story[: story.rindex(f" {toy}")])
 
 # %% [markdown]
 # So even the oracle is surprised: what the story has left open, nobody can know. The mean surprise of the oracle is the
