@@ -6,6 +6,8 @@
 """
 
 from minilm.tuning.adapter import Adapter
+from minilm.tuning.attributes import encode_attributes
+from minilm.tuning.auxiliary import Auxiliary
 from minilm.tuning.bitfit import BitFit
 from minilm.tuning.fine_tuning import FullFineTuning
 from minilm.tuning.inducer import Inducer
@@ -18,6 +20,7 @@ from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
 from minilm.tuning.registry import METHODS, count_on, table
+from minilm.tuning.strengths import strength
 from minilm.tuning.tuned import Count, TunedModel, attach
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "METHODS",
     "Adapter",
     "Attachment",
+    "Auxiliary",
     "BitFit",
     "Count",
     "FullFineTuning",
@@ -38,6 +42,8 @@ __all__ = [
     "TunedModel",
     "attach",
     "count_on",
+    "encode_attributes",
     "load",
+    "strength",
     "table",
 ]

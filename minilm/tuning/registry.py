@@ -7,6 +7,7 @@ import torch
 from minilm.config import ModelConfig
 from minilm.model import MiniLM
 from minilm.tuning.adapter import Adapter
+from minilm.tuning.auxiliary import Auxiliary
 from minilm.tuning.bitfit import BitFit
 from minilm.tuning.fine_tuning import FullFineTuning
 from minilm.tuning.inducer import Inducer
@@ -32,6 +33,7 @@ METHODS: dict[str, type[Method]] = {
         MAM,
         Inducer,
         MAMInducer,
+        Auxiliary,
     )
 }
 """Name -> class; every one can be made without arguments."""

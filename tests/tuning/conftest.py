@@ -10,6 +10,7 @@ from minilm import MiniLM, ModelConfig
 from minilm.tuning import (
     MAM,
     Adapter,
+    Auxiliary,
     BitFit,
     FullFineTuning,
     Inducer,
@@ -49,6 +50,10 @@ METHODS: dict[str, Method | list[Method]] = {
     "lora+inducer": [LoRA(rank=2, targets=("query",), bias=True), Inducer(3, 4)],
     "inducer-gating": Inducer.gating_variant(3, 4),
     "inducer+prefix": [Inducer(3, 4), Prefix(length=3, hidden=8)],
+    "auxiliary": Auxiliary(d_model=8, n_layer=1, n_head=2),
+    "auxiliary-features": Auxiliary(d_model=8, n_layer=1, n_head=2, feature_layers=1),
+    "lora+auxiliary": [LoRA(rank=2), Auxiliary(d_model=8, n_layer=1, n_head=2, feature_layers=2)],
+    "prompt+auxiliary": [Prompt(length=3), Auxiliary(d_model=8, n_layer=1, n_head=2)],
 }
 """Every method and some compositions, in sizes that suit the base."""
 
