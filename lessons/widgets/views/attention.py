@@ -17,10 +17,10 @@ Matrix = Sequence[Sequence[float]]
 
 N_SHADE = 20
 FAINTEST_LINE, FAINTEST_CELL = 0.02, 0.005
-THUMB_CELLS = 200
-"""Cells of a head's small picture at most: the strongest ones."""
-THUMBS = 16
-"""Up to so many heads, those of all layers are shown small; of deeper models, those of the chosen layer."""
+THUMB_CELLS = 3200
+"""Cells of all small pictures together, at most: the strongest of each head."""
+THUMBS = 48
+"""Up to so many heads, those of all layers are shown small; of larger models, those of the chosen layer."""
 WIDTH, WIDTH_BESIDE = 460, 280
 """Pixels that a matrix takes if its cells need not be smaller than can be seen: alone, and beside another."""
 LEGEND = (0.0, 0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
@@ -183,16 +183,17 @@ def _thumbs(look: Attention, layer: int, head: int) -> Markup | None:
     shown = [place for place in sorted(look.weights) if len(look.weights) <= THUMBS or place[0] == layer]
     if len(shown) < 2:
         return None
-    pictures = [_thumb(look, place, chosen=place == (layer, head)) for place in shown]
+    n_cell = THUMB_CELLS // len(shown)
+    pictures = [_thumb(look, place, n_cell, chosen=place == (layer, head)) for place in shown]
     n_head = 1 + max(head for _, head in shown)
     return tag("div", tag("h4", "All heads" if len(look.weights) <= THUMBS else f"All heads of layer {layer + 1}"),
                tag("div", *pictures, class_="heads", style=f"--heads:{n_head}"), class_="all")  # fmt: skip
 
 
-def _thumb(look: Attention, place: tuple[int, int], chosen: bool) -> Markup:
+def _thumb(look: Attention, place: tuple[int, int], n_cell: int, chosen: bool) -> Markup:
     rows = look.weights[place]
     strongest = sorted((weight for row in rows for weight in row), reverse=True)
-    faintest = strongest[THUMB_CELLS] if len(strongest) > THUMB_CELLS else 0.0
+    faintest = strongest[n_cell] if len(strongest) > n_cell else 0.0
     picture = _cells(rows, look.n_slot, max(faintest, 0.04))
     name = tag("span", f"{place[0] + 1}.{place[1] + 1}")
     return tag(

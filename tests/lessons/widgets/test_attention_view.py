@@ -109,7 +109,7 @@ def test_lines_and_small_pictures_are_limited(model, tokenizer):
     assert max(n_line) <= MOST_LINES
     thumbs = drawn.split('class="thumb')[1:]
     assert len(thumbs) == 16
-    assert all(thumb.count("h1v1h-1z") <= THUMB_CELLS + len(seen.tokens) for thumb in thumbs)
+    assert all(thumb.count("h1v1h-1z") <= THUMB_CELLS // 16 + len(seen.tokens) for thumb in thumbs)
 
 
 @given(st.lists(st.text(max_size=5) | st.binary(max_size=3), min_size=1, max_size=8), st.integers(0, 3))

@@ -1,0 +1,125 @@
+"""Pictures of the explorers for `docs/gallery`, drawn by a browser from what a notebook would show.
+
+python -m lessons.widgets.gallery                  the pictures that the documentation keeps
+python -m lessons.widgets.gallery --all FOLDER     every explorer, light and dark, narrow and wide: to look at
+
+It trains two small models on the story world first, which takes about two minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lessons.widgets import (
+    AttentionExplorer,
+    BPEStepper,
+    Explorer,
+    Playground,
+    PretrainingLab,
+    PretrainingSettings,
+    TruthExplorer,
+)
+from lessons.widgets.views.theme import DARK, LIGHT
+from minilm import BPETokenizer
+from minilm.storyworld import Oracle, StoryWorld
+from minilm.training import TrainingConfig
+
+FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
+THEMES, WIDTHS = {"light": LIGHT, "dark": DARK}, (900, 1400)
+KEPT = (
+    ("pretraining-lab", "light", 1400),
+    ("playground", "light", 900),
+    ("attention", "dark", 1400),
+    ("attention", "light", 900),
+    ("truth", "light", 900),
+    ("bpe", "dark", 900),
+)
+CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
+N_STORY, N_HELD_OUT, STEPS = 3000, 100, 400
+
+Picture = tuple[str, str, int]
+"""Name of an explorer, name of a theme, width in pixels."""
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser("python -m lessons.widgets.gallery")
+    parser.add_argument(
+        "--all", metavar="FOLDER", type=Path, help="draw every explorer in both themes and widths"
+    )
+    options = parser.parse_args()
+    explorers = make_explorers()
+    pictures = list(product(explorers, THEMES, WIDTHS)) if options.all else KEPT
+    draw(explorers, pictures, options.all or FOLDER)
+
+
+def make_explorers() -> dict[str, Explorer]:
+    """Every explorer, over one small model that has learnt to write stories."""
+    torch.manual_seed(0)
+    world = StoryWorld()
+    texts = [story.text for story in world.sample(N_STORY + N_HELD_OUT, seed=0)]
+    tokenizer = BPETokenizer.train(texts, vocab_size=1024)
+    documents = [tokenizer.encode(text) for text in texts]
+    oracle = Oracle(world, tokenizer)
+    floor = oracle.entropy_rate(n=20, seed=1)[0] * torch.log(torch.tensor(2.0)).item()
+    lab = PretrainingLab(
+        tokenizer, documents[N_HELD_OUT:], documents[:N_HELD_OUT], floor=floor, context_length=64,
+        settings=PretrainingSettings(steps=STEPS), config=TrainingConfig(matrix_learning_rate=0.03),
+    )  # fmt: skip
+    lab.run(n_layer=1, d_model=32)
+    lab.run(n_layer=3, d_model=96)
+    model, beginning = lab.model, "Because Ruby had no friends, she"
+    return {
+        "pretraining-lab": lab,
+        "playground": Playground(model, tokenizer, beginning, length=60),
+        "attention": AttentionExplorer(
+            model, tokenizer, f"{beginning} raced to the orchard alone.", layer=2, head=2
+        ),
+        "truth": TruthExplorer(model, tokenizer, oracle, beginning),
+        "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
+    }
+
+
+def draw(explorers: dict[str, Explorer], pictures: Iterable[Picture], folder: Path) -> None:
+    """Write each picture as `NAME-THEME-WIDTH.png`. Needs Playwright and a Chromium on this machine."""
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if executable is None:
+        raise SystemExit("there is no Chromium on this machine; on Debian, apt-get install chromium")
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        for name, theme, width in pictures:
+            shoot(browser, page(explorers[name], theme), width, folder / f"{name}-{theme}-{width}.png")
+        browser.close()
+
+
+def page(explorer: Explorer, theme: str) -> str:
+    """A page with the explorer's static view, as nbconvert would put it."""
+    bundle: dict[str, Any] = explorer._repr_mimebundle_()
+    is_light = str(theme == "light").lower()
+    style = f"margin:12px;background:{THEMES[theme].paper}"
+    return f'<!doctype html><meta charset="utf-8"><body data-jp-theme-light="{is_light}" style="{style}">{bundle["text/html"]}'
+
+
+def shoot(browser: Any, html: str, width: int, path: Path) -> None:
+    """One picture of a whole page, in a palette of 256 colours, which keeps it small."""
+    from PIL import Image
+
+    tab = browser.new_page(viewport={"width": width, "height": 300})
+    tab.set_content(html)
+    tab.screenshot(path=path, full_page=True)
+    tab.close()
+    Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
