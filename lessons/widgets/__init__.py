@@ -15,6 +15,11 @@ Turn its settings (Run and Stop for the reader; `run` for the lesson, in the cel
     _ = lab.run()                                                      # shows itself; lab.run(n_layer=4) for another
     lab.model, lab.kept                                                # the newest model; all runs
 
+    from lessons.widgets import TuningLab                              # the same for tuning a frozen model: pick a method
+    lab = TuningLab(model, training, held_out, sample=write)           # lists of (prompt ids, target ids)
+    _ = lab.run(method="lora", rank=4)
+    lab.table()                                                        # what each run stored and reached
+
 Write with a model, and see how sure it was:
 
     from lessons.widgets import Playground
@@ -51,6 +56,7 @@ from lessons.widgets.lab import Lab, LabRun
 from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
 from lessons.widgets.truth_explorer import TruthExplorer
+from lessons.widgets.tuning_lab import TuningLab, TuningSettings
 
 __all__ = [
     "AttentionExplorer",
@@ -63,5 +69,7 @@ __all__ = [
     "PretrainingSettings",
     "TrainingDashboard",
     "TruthExplorer",
+    "TuningLab",
+    "TuningSettings",
     "use_style",
 ]
