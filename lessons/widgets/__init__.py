@@ -36,6 +36,13 @@ Look at attention, one head of one model or of several side by side:
     AttentionExplorer(model, tok, "the keeper lit the lamp because", layer=1, head=1)
     AttentionExplorer({"base": model, "prefix": tuned}, tok, text)     # memory slots and gates show by themselves
 
+See what tuning does to the next token, at any strength, beside the exact shift where it is known:
+
+    from lessons.widgets import ShiftExplorer
+    ShiftExplorer(tuned, tok, text)                                    # any method; {"LoRA": a, "prefix": b} to choose from
+    ShiftExplorer(auxiliary, tok, text, attributes={"because": tok.encode(" because")},
+                  exact=lambda ids, name: oracle.shift(ids, ("keyword", name)))
+
 Replay merges on the reader's text:
 
     from lessons.widgets import BPEStepper
@@ -55,6 +62,7 @@ from lessons.widgets.figures import use_style
 from lessons.widgets.lab import Lab, LabRun
 from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
+from lessons.widgets.shift_explorer import ShiftExplorer
 from lessons.widgets.truth_explorer import TruthExplorer
 from lessons.widgets.tuning_lab import TuningLab, TuningSettings
 
@@ -67,6 +75,7 @@ __all__ = [
     "Playground",
     "PretrainingLab",
     "PretrainingSettings",
+    "ShiftExplorer",
     "TrainingDashboard",
     "TruthExplorer",
     "TuningLab",

@@ -3,12 +3,13 @@
 python -m lessons.widgets.gallery                  the pictures that the documentation keeps
 python -m lessons.widgets.gallery --all FOLDER     every explorer, light and dark, narrow and wide: to look at
 
-It trains two small models on the story world first, which takes about two minutes on two cores.
+It trains two small models and a LoRA on the story world first, which takes about a minute on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 from collections.abc import Iterable
 from itertools import product
@@ -24,12 +25,14 @@ from lessons.widgets import (
     Playground,
     PretrainingLab,
     PretrainingSettings,
+    ShiftExplorer,
     TruthExplorer,
 )
 from lessons.widgets.views.theme import DARK, LIGHT
-from minilm import BPETokenizer
+from minilm import BPETokenizer, MiniLM, load_pretrained, tuning
+from minilm.objectives import Documents
 from minilm.storyworld import Oracle, StoryWorld
-from minilm.training import TrainingConfig
+from minilm.training import TrainingConfig, train
 
 FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 THEMES, WIDTHS = {"light": LIGHT, "dark": DARK}, (900, 1400)
@@ -38,11 +41,12 @@ KEPT = (
     ("playground", "light", 900),
     ("attention", "dark", 1400),
     ("attention", "light", 900),
+    ("shift", "light", 900),
     ("truth", "light", 900),
     ("bpe", "dark", 900),
 )
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
-N_STORY, N_HELD_OUT, STEPS = 3000, 100, 400
+N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 2000, 100, 240, 60
 
 Picture = tuple[str, str, int]
 """Name of an explorer, name of a theme, width in pixels."""
@@ -61,30 +65,46 @@ def main() -> None:
 
 
 def make_explorers() -> dict[str, Explorer]:
-    """Every explorer, over one small model that has learnt to write stories."""
-    torch.manual_seed(0)
+    """Every explorer, over the bundled model; the lab trains two small ones."""
+    model, tokenizer = load_pretrained("storyworld")
     world = StoryWorld()
-    texts = [story.text for story in world.sample(N_STORY + N_HELD_OUT, seed=0)]
-    tokenizer = BPETokenizer.train(texts, vocab_size=1024)
-    documents = [tokenizer.encode(text) for text in texts]
     oracle = Oracle(world, tokenizer)
-    floor = oracle.entropy_rate(n=20, seed=1)[0] * torch.log(torch.tensor(2.0)).item()
-    lab = PretrainingLab(
-        tokenizer, documents[N_HELD_OUT:], documents[:N_HELD_OUT], floor=floor, context_length=64,
-        settings=PretrainingSettings(steps=STEPS), config=TrainingConfig(matrix_learning_rate=0.03),
-    )  # fmt: skip
-    lab.run(n_layer=1, d_model=32)
-    lab.run(n_layer=3, d_model=96)
-    model, beginning = lab.model, "Because Ruby had no friends, she"
+    lab = make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2))
+    beginning = "Because Ruby had no friends, she"
     return {
         "pretraining-lab": lab,
         "playground": Playground(model, tokenizer, beginning, length=60),
         "attention": AttentionExplorer(
             model, tokenizer, f"{beginning} raced to the orchard alone.", layer=2, head=2
         ),
+        "shift": ShiftExplorer(add_lora(model, lab), tokenizer, f"{beginning} raced to the orchard alone."),
         "truth": TruthExplorer(model, tokenizer, oracle, beginning),
         "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
     }
+
+
+def make_lab(world: StoryWorld, tokenizer: BPETokenizer, floor: float) -> PretrainingLab:
+    """A lab after two runs of different sizes."""
+    documents = [tokenizer.encode(story.text) for story in world.sample(N_STORY + N_HELD_OUT, seed=0)]
+    lab = PretrainingLab(
+        tokenizer, documents[N_HELD_OUT:], documents[:N_HELD_OUT], floor=floor, context_length=64,
+        settings=PretrainingSettings(steps=STEPS, batch_size=8, learning_rate=0.01),
+    )  # fmt: skip
+    lab.run(n_layer=1, d_model=32)
+    lab.run(n_layer=2, d_model=96)
+    return lab
+
+
+def add_lora(model: MiniLM, lab: PretrainingLab) -> torch.nn.Module:
+    """The model tuned to stories that end happily, a little."""
+    stories = [
+        story.text for story in StoryWorld().sample(600, seed=5) if story.attributes["ending"] == "happy"
+    ]
+    documents = [lab.tokenizer.encode(text) for text in stories]
+    tuned = tuning.attach(model, tuning.LoRA(rank=8))
+    config = TrainingConfig(steps=TUNING_STEPS, optimizer="adamw", learning_rate=3e-3)
+    train(tuned, Documents(documents, lab.tokenizer.end_of_text, 64, 8), config, progress=False)
+    return tuned
 
 
 def draw(explorers: dict[str, Explorer], pictures: Iterable[Picture], folder: Path) -> None:

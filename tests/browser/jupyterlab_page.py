@@ -53,7 +53,9 @@ class JupyterLab:
     def use_theme(self, theme: str) -> None:
         """Switch to JupyterLab's "light" or "dark" theme."""
         self.command("apputils:change-theme", theme=f"JupyterLab {theme.title()}")
-        self.page.locator(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]').wait_for(state="attached")
+        self.page.locator(f'body[data-jp-theme-light="{str(theme == "light").lower()}"]').wait_for(
+            state="attached"
+        )
 
     def cell(self, number: int) -> Cell:
         """A code cell, counted from 0."""

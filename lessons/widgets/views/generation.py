@@ -43,12 +43,12 @@ def generation_view(prompt: str, drawn: Sequence[Drawn], settings: str = "") -> 
     """
     shown = [_drawn(each, number) for number, each in enumerate(drawn)]
     body = [_given(prompt), *shown] if prompt or shown else _NOTHING
+    foot = tag("div", _scale(), tag("span", _verdict(drawn), class_="quiet"), class_="foot")
     parts = [
         tag("div", tag("h3", "Generated text"), tag("span", settings, class_="quiet"), class_="head"),
-        tag("div", *body, class_="text", dir="ltr"),
-        tag("div", _scale(), tag("span", _verdict(drawn), class_="quiet"), class_="foot"),
+        tag("div", tag("div", *body, class_="text", dir="ltr"), foot, class_="telling"),
     ]
-    return view("generation", describe(prompt, drawn), *parts, sheets=("generation",))
+    return view("generation", describe(prompt, drawn), *parts, sheets=("panels", "generation"))
 
 
 def describe(prompt: str, drawn: Sequence[Drawn]) -> str:
@@ -74,8 +74,9 @@ def _scale() -> Markup:
 
 def _drawn(each: Drawn, number: int) -> Markup:
     label = f"{spoken(each.token.text)}, drawn with probability {percent(each.token.drawable)}"
-    panel = _panel(each, number)
-    box = token(each.token.text, each.token.drawable, panel, tabindex="0", role="note", aria_label=label)
+    kind = "token shown" if number == 0 else "token"
+    box = token(each.token.text, each.token.drawable, _panel(each, number), class_=kind, tabindex="0", role="note",
+                aria_label=label)  # fmt: skip
     return join(box, "\n" if _breaks(each.token.text) else None)
 
 
@@ -92,18 +93,19 @@ def _breaks(text: str | bytes) -> bool:
 
 
 def _panel(each: Drawn, number: int) -> Markup:
-    """What is shown while a token is pointed at or focused; that of the first token shows until then."""
+    """The candidates of one token; that of the first token shows until another is pointed at."""
     drawn = each.token
     rows = [_row(other, other.text == drawn.text) for other in each.others]
     if rows and not any(other.text == drawn.text for other in each.others):
         rows.append(_row(drawn, True))
     entropy = "" if each.entropy is None else f" · entropy {each.entropy:.1f} bits"
-    head = tag("span", f"token {number + 1}{entropy}", class_="quiet")
-    keys = tag("span", tag("i", "drawn from"), tag("u", "model"), class_="keys")
-    return tag("span", head, keys, *rows, class_="panel", aria_hidden="true")
+    name = tag("bdi", f"token {number + 1}{entropy}")
+    head = tag("b", name, tag("i", "drawn from"), tag("u", "model"), class_="keys")
+    return tag("span", head, *rows, class_="panel", aria_hidden="true")
 
 
 def _row(candidate: Candidate, is_drawn: bool) -> Markup:
     bars = f"--p:{fixed(100 * candidate.drawable)}%;--q:{fixed(100 * candidate.believed)}%"
     figures = (tag("i", percent(candidate.drawable or None)), tag("u", percent(candidate.believed)))
-    return tag("b", isolated(candidate.text), *figures, style=bars, class_="drawn" if is_drawn else None)
+    kind = "drawn" if is_drawn else None
+    return tag("b", isolated(candidate.text), tag("s"), *figures, style=bars, class_=kind)
