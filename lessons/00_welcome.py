@@ -249,11 +249,11 @@ losses.round(3)
 # %% [markdown]
 # ## What comes
 #
-# | lesson | what you will see |
-# |---|---|
-# | [1. Tokens](01_tokenizer.ipynb) | byte pairs merging into tokens, step by step, on your own text |
-# | [2. The transformer](02_transformer.ipynb) | attention built by hand, and equal to GPT-2's |
-# | [3. Pretraining](03_pretraining.ipynb) | a model learning to write, live, and its loss falling towards the floor |
+# Lessons 1 to 3 build all that you have just used: the tokenizer, the transformer, and the training that brought the loss from
+# the first row down to the second. From lesson 4 on the model is given, and the question is how to adapt it: each method on
+# this same model, with the same data and the same budget, so that their prices and their gains can be compared.
+#
+# Next: [1. Tokens](01_tokenizer.ipynb)
 #
 # ## If something goes wrong
 #
