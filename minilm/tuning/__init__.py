@@ -9,6 +9,8 @@ from minilm.tuning.adapter import Adapter
 from minilm.tuning.attributes import encode_attributes
 from minilm.tuning.auxiliary import Auxiliary
 from minilm.tuning.bitfit import BitFit
+from minilm.tuning.cached_base import CachedBase
+from minilm.tuning.experts import Experts
 from minilm.tuning.fine_tuning import FullFineTuning
 from minilm.tuning.inducer import Inducer
 from minilm.tuning.loading import load
@@ -20,6 +22,7 @@ from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
 from minilm.tuning.registry import METHODS, count_on, table
+from minilm.tuning.side import Side
 from minilm.tuning.strengths import strength
 from minilm.tuning.tuned import Count, TunedModel, attach
 
@@ -30,7 +33,9 @@ __all__ = [
     "Attachment",
     "Auxiliary",
     "BitFit",
+    "CachedBase",
     "Count",
+    "Experts",
     "FullFineTuning",
     "Inducer",
     "LoRA",
@@ -39,6 +44,7 @@ __all__ = [
     "ParallelAdapter",
     "Prefix",
     "Prompt",
+    "Side",
     "TunedModel",
     "attach",
     "count_on",

@@ -106,10 +106,15 @@ class AuxiliaryAttachment(Attachment):
         """strength z_AUX([a ; x]) for every token that may follow those of the pass: (B, T, vocab)."""
         attribute = self.own_columns(reading)
         n_before = 0 if attribute is None else attribute.size(1)
-        cache = own_cache(reading, self, self.config, n_before)
+        cache = own_cache(reading, self, n_before)
         if cache is not None and cache.length > 0:
             attribute = None  # read in an earlier pass
         return self.strength * self.network(reading, attribute, cache)
+
+    def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
+        """Room for the auxiliary model's keys and values."""
+        weight = self.network.project_out.weight
+        return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
 
     def own_columns(self, reading: Reading) -> Tensor | None:
         """The attribute (B, m) that this model is told, or None."""

@@ -18,6 +18,7 @@ from minilm.tuning.method import Method
 from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
+from minilm.tuning.side import Side
 from minilm.tuning.tuned import Count, attach
 
 METHODS: dict[str, type[Method]] = {
@@ -34,6 +35,7 @@ METHODS: dict[str, type[Method]] = {
         Inducer,
         MAMInducer,
         Auxiliary,
+        Side,
     )
 }
 """Name -> class; every one can be made without arguments."""

@@ -20,6 +20,7 @@ from minilm.tuning import (
     ParallelAdapter,
     Prefix,
     Prompt,
+    Side,
     TunedModel,
     attach,
 )
@@ -53,6 +54,9 @@ METHODS: dict[str, Method | list[Method]] = {
     "auxiliary": Auxiliary(d_model=8, n_layer=1, n_head=2),
     "auxiliary-features": Auxiliary(d_model=8, n_layer=1, n_head=2, feature_layers=1),
     "lora+auxiliary": [LoRA(rank=2), Auxiliary(d_model=8, n_layer=1, n_head=2, feature_layers=2)],
+    "side": Side(d_model=8, n_layer=1, n_head=2),
+    "side-copy": Side(copy=True),
+    "side+prefix": [Side(d_model=8, n_layer=1, n_head=2), Prefix(length=3, hidden=8)],
     "prompt+auxiliary": [Prompt(length=3), Auxiliary(d_model=8, n_layer=1, n_head=2)],
 }
 """Every method and some compositions, in sizes that suit the base."""

@@ -12,7 +12,7 @@ from minilm.tuning import METHODS, Adapter, BitFit, FullFineTuning, LoRA, Method
 from tests.tuning.conftest import METHODS as CASES
 from tests.tuning.conftest import attach_and_stir
 
-CHANGES_AT_ONCE = {"mam", "inducer-gating"}
+CHANGES_AT_ONCE = {"mam", "inducer-gating", "side"}
 STARTS_AS_BASE = [
     name for name in CASES if name not in CHANGES_AT_ONCE and "prefix" not in name and "prompt" not in name
 ]
