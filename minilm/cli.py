@@ -1,4 +1,4 @@
-"""The command line: `minilm doctor | data | pretrain | sample`."""
+"""The command line: `minilm doctor | data | pretrain | sample | methods`."""
 
 from __future__ import annotations
 
@@ -95,7 +95,24 @@ def sample(
     print(prompt + tokenizer.decode(text))
 
 
-COMMANDS = {"doctor": doctor, "data": data, "pretrain": pretrain, "sample": sample}
+def methods(base: str = "gpt2") -> None:
+    """The tuning methods: where each acts, what it trains and what has to be stored.
+
+    Args:
+        base: A preset (tiny, small, base, gpt2), a bundled model or a folder; only its shape is looked at.
+    """
+    from minilm.checkpoint import find_checkpoint, read_json
+    from minilm.config import PRESETS, ModelConfig
+    from minilm.gpt2_format import config_from_gpt2
+    from minilm.tuning import table
+
+    if base in PRESETS:
+        print(table(ModelConfig.preset(base)))
+    else:
+        print(table(config_from_gpt2(read_json(find_checkpoint(base) / "config.json"))))
+
+
+COMMANDS = {"doctor": doctor, "data": data, "pretrain": pretrain, "sample": sample, "methods": methods}
 
 
 def main() -> None:
