@@ -43,6 +43,17 @@ See what tuning does to the next token, at any strength, beside the exact shift 
     ShiftExplorer(auxiliary, tok, text, attributes={"because": tok.encode(" because")},
                   exact=lambda ids, name: oracle.shift(ids, ("keyword", name)))
 
+See how much each token listens to what tuning added, and smooth a curve with points to move:
+
+    from lessons.widgets import GateExplorer, SmoothingExplorer
+    GateExplorer({"prefix": tuned, "inducer": other}, tok, text)
+    SmoothingExplorer("fixed", n=40)
+
+See what each layer would predict, with rank and probability of the token that does come:
+
+    from lessons.widgets import LensExplorer
+    LensExplorer({"base": model, "tuned": tuned}, tok, text)           # or one model
+
 Replay merges on the reader's text:
 
     from lessons.widgets import BPEStepper
@@ -59,10 +70,13 @@ from lessons.widgets.bpe_stepper import BPEStepper
 from lessons.widgets.dashboard import TrainingDashboard
 from lessons.widgets.explorer import Explorer
 from lessons.widgets.figures import use_style
+from lessons.widgets.gate_explorer import GateExplorer
 from lessons.widgets.lab import Lab, LabRun
+from lessons.widgets.lens_explorer import LensExplorer
 from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
 from lessons.widgets.shift_explorer import ShiftExplorer
+from lessons.widgets.smoothing import SmoothingExplorer
 from lessons.widgets.truth_explorer import TruthExplorer
 from lessons.widgets.tuning_lab import TuningLab, TuningSettings
 
@@ -70,12 +84,15 @@ __all__ = [
     "AttentionExplorer",
     "BPEStepper",
     "Explorer",
+    "GateExplorer",
     "Lab",
     "LabRun",
+    "LensExplorer",
     "Playground",
     "PretrainingLab",
     "PretrainingSettings",
     "ShiftExplorer",
+    "SmoothingExplorer",
     "TrainingDashboard",
     "TruthExplorer",
     "TuningLab",

@@ -19,7 +19,9 @@ from minilm.tuning import (
     Adapter,
     BitFit,
     FullFineTuning,
+    Inducer,
     LoRA,
+    MAMInducer,
     Method,
     ParallelAdapter,
     Prefix,
@@ -47,6 +49,10 @@ class TuningSettings:
     """Whether a small network produces the prefix while it is trained."""
     bottleneck: int = 8
     """Width inside an adapter."""
+    key_bottleneck: int = 2
+    """Width inside an inducer's f_k; 0 leaves its key on the query."""
+    value_bottleneck: int = 2
+    """Width inside an inducer's f_v."""
     learning_rate: float = 1e-2
     """Peak rate of AdamW."""
     steps: int = 150
@@ -66,6 +72,8 @@ KNOBS: dict[str, tuple[str, ...]] = {
     "adapter": ("bottleneck",),
     "parallel-adapter": ("bottleneck",),
     "mam": ("length", "network", "bottleneck"),
+    "inducer": ("key_bottleneck", "value_bottleneck"),
+    "mam-inducer": ("key_bottleneck", "value_bottleneck", "bottleneck"),
 }
 """Method -> the settings that are its own."""
 
@@ -78,6 +86,8 @@ RATES = {
     "adapter": 1e-2,
     "parallel-adapter": 1e-2,
     "mam": 1e-2,
+    "inducer": 1e-2,
+    "mam-inducer": 1e-2,
 }
 """Method -> a learning rate that suits small models; the papers' are for models a hundred times as large."""
 
@@ -97,6 +107,8 @@ def method_of(settings: TuningSettings) -> Method:
         "adapter": lambda: Adapter(at.bottleneck),
         "parallel-adapter": lambda: ParallelAdapter(at.bottleneck),
         "mam": lambda: MAM(at.length, at.bottleneck, 1.0, at.network, HIDDEN),
+        "inducer": lambda: Inducer(at.key_bottleneck, at.value_bottleneck),
+        "mam-inducer": lambda: MAMInducer(at.key_bottleneck, at.value_bottleneck, 4, at.bottleneck),
     }
     if at.method not in makers:
         raise ValueError(f"the lab has no method {at.method!r}; choose from {', '.join(makers)}")
@@ -112,6 +124,8 @@ def sliders(at: TuningSettings, methods: Sequence[str], d_model: int) -> dict[st
         "length": controls.whole("length", at.length, 1, 32, "slots of a prefix, tokens of a prompt"),
         "network": controls.choice("network", [("with", True), ("without", False)], at.network, "produces the prefix"),
         "bottleneck": controls.whole("bottleneck", at.bottleneck, 1, 64, "width inside an adapter"),
+        "key_bottleneck": controls.whole("key width", at.key_bottleneck, 0, 16, "inside an inducer's f_k; 0 is none"),
+        "value_bottleneck": controls.whole("value width", at.value_bottleneck, 1, 16, "inside an inducer's f_v"),
         "learning_rate": controls.magnitude("learning rate", at.learning_rate, 1e-5, 1.0, "peak, after the warm-up"),
         "steps": controls.whole("steps", at.steps, 10, 1000, "optimiser steps", step=10),
     }  # fmt: skip

@@ -46,11 +46,15 @@ def test_a_method_shows_its_own_sliders_and_a_rate_that_suits_it(lab, name):
 
 
 def test_sliders_reach_the_method(base):
-    settings = TuningSettings(rank=3, alpha=5.0, length=4, network=False, bottleneck=7)
+    settings = TuningSettings(
+        rank=3, alpha=5.0, length=4, network=False, bottleneck=7, key_bottleneck=5, value_bottleneck=6
+    )
     of = {name: method_of(TuningSettings(**{**vars(settings), "method": name})) for name in KNOBS}
     assert (of["lora"].rank, of["lora"].alpha) == (3, 5.0)
     assert (of["prefix"].length, of["prefix"].reparameterize, of["prompt"].length) == (4, False, 4)
     assert of["adapter"].bottleneck == of["parallel-adapter"].bottleneck == of["mam"].bottleneck == 7
+    assert (of["inducer"].key_bottleneck, of["inducer"].value_bottleneck) == (5, 6)
+    assert (of["mam-inducer"].value_bottleneck, of["mam-inducer"].bottleneck) == (6, 7)
 
 
 def test_runs_are_compared_in_a_table(lab):
