@@ -7,6 +7,7 @@ A pretrained model is a folder in GPT-2's published layout: `config.json`, `mode
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,12 +97,23 @@ def _load_tokenizer(path: Path, vocab_size: int) -> BPETokenizer:
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet."""
+    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet.
+
+    `MINILM_DATA` names a folder in which to look first, and while it is set nothing is fetched.
+    """
     if Path(name).is_dir():
         return Path(name)
     if (BUNDLED / name / "model.safetensors").is_file():
         return BUNDLED / name
+    mirror = os.environ.get("MINILM_DATA")
+    if mirror and (Path(mirror) / name / "model.safetensors").is_file():
+        return Path(mirror) / name
     if str(name) == "gpt2":
+        if mirror:
+            raise FileNotFoundError(
+                f"the mirror {mirror} (MINILM_DATA) has no folder gpt2 with {', '.join(GPT2_FILES)}; put it there, or "
+                "unset MINILM_DATA to fetch GPT-2"
+            )
         return _download_gpt2()
     bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.safetensors"))
     raise FileNotFoundError(f"no checkpoint {str(name)!r}: give a folder, 'gpt2', or one of {bundled}")

@@ -161,6 +161,17 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         load_pretrained("no-such-model")
 
 
+def test_a_mirror_is_looked_into_and_nothing_is_fetched_beside_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINILM_DATA", str(tmp_path))
+    monkeypatch.setattr(checkpoint, "_download_gpt2", lambda: pytest.fail("it asked the network"))
+    with pytest.raises(FileNotFoundError, match=r"MINILM_DATA\) has no folder gpt2"):
+        load_pretrained("gpt2")
+    folder.rename(tmp_path / "gpt2")
+    assert same_weights(load_pretrained("gpt2")[0], make_model(vocab_size=VOCAB_SIZE))
+
+
 def test_a_device_that_is_not_there_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="'cuda' was asked for"):
