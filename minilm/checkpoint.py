@@ -178,10 +178,10 @@ def _errors_name(path: Path) -> Iterator[None]:
 
 def _download_gpt2() -> Path:
     """GPT-2 small from its publisher, at a pinned revision, kept in the hub's own cache."""
-    from huggingface_hub import snapshot_download
-
     print(f"Fetching GPT-2 small ({GPT2['repo_id']}, MIT licence, about 550 MB) once.")
     try:
+        from huggingface_hub import snapshot_download
+
         return Path(snapshot_download(**GPT2, allow_patterns=list(GPT2_FILES)))
     except Exception as error:  # the hub raises many kinds; all mean that the weights are not here
         raise FileNotFoundError(

@@ -172,6 +172,16 @@ def test_a_mirror_is_looked_into_and_nothing_is_fetched_beside_it(
     assert same_weights(load_pretrained("gpt2")[0], make_model(vocab_size=VOCAB_SIZE))
 
 
+def test_without_a_network_gpt2_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.delenv("MINILM_DATA", raising=False)
+    monkeypatch.setattr(hub, "snapshot_download", full_disk)
+    with pytest.raises(
+        FileNotFoundError, match=r"could not be fetched \(.*No space left.*\); put config\.json"
+    ):
+        load_pretrained("gpt2")
+
+
 def test_a_device_that_is_not_there_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="'cuda' was asked for"):
