@@ -448,7 +448,7 @@ print("every row sums to one:", torch.allclose(sums, torch.ones_like(sums), atol
 
 # %% tags=["key"]
 def looks_back(answer) -> bool:
-    """Whether the shares are right for the model's layers and for weights that are known."""
+    """Whether the shares are right for every layer of the model."""
     for weights in t.attention.values():
         got = torch.as_tensor(answer(weights))
         right = torch.stack([weights[:, :, i, i - 1] for i in range(1, weights.size(-1))]).mean(dim=(0, 1))

@@ -75,6 +75,12 @@ def _take_place(draft: Path, target: Path, old: Path) -> None:
 
 
 def _flush(path: Path) -> None:
-    """Wait until the file's bytes are on the disk; only then may its name be given away."""
+    """Wait until the file's bytes are on the disk; only then may its name be given away.
+
+    It also gets the rights of any new file: safetensors lets nobody but the user read what it writes.
+    """
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+    hidden = os.umask(0)
+    os.umask(hidden)
+    path.chmod(0o666 & ~hidden)

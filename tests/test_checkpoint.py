@@ -254,6 +254,13 @@ def test_a_write_that_the_system_cuts_off_leaves_the_old_file(tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_what_is_saved_has_the_rights_of_any_new_file(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "any").touch()
+    write_tensors(tmp_path / "checkpoint.safetensors", {"weight": torch.ones(7)}, {})
+    saved = [*folder.iterdir(), tmp_path / "checkpoint.safetensors"]
+    assert {path.stat().st_mode for path in saved} == {(tmp_path / "any").stat().st_mode}
+
+
 def test_an_error_while_writing_leaves_no_draft(tmp_path: Path) -> None:
     for atomic in (atomic_file, atomic_folder):
         with pytest.raises(ZeroDivisionError), atomic(tmp_path / "new") as draft:
