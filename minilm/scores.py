@@ -10,7 +10,7 @@ The share of possible texts is what only a world with an oracle can tell: sample
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import regex
@@ -64,24 +64,25 @@ def share_possible(
     return sum(possible) / len(possible)
 
 
-def slor(model, unigram: NGramModel, texts: Sequence[Sequence[int]], start: int) -> list[float]:
+def slor(
+    judge: Callable[[Sequence[int]], float], unigram: NGramModel, texts: Sequence[Sequence[int]]
+) -> list[float]:
     """SLOR of each text, in nats per token.
 
     Args:
-        model: the judge p_M; it should not be the model that wrote the texts, nor its base.
+        judge: ln p_M of a text, of a model other than the one that wrote it: the `log_prob` of an n-gram model, or
+            `lambda text: text_log_prob(model, [start, *text])`.
         unigram: counts of the corpus, with n = 1.
-        texts: token ids, without the token before them.
-        start: the token before every text, read and not scored.
+        texts: token ids.
 
     Raises:
-        ValueError: an empty text, one longer than the judge reads, or counts of more than single tokens.
+        ValueError: an empty text, or counts of more than single tokens.
     """
     if unigram.n != 1:
         raise ValueError(f"SLOR divides by a unigram model, not one with n={unigram.n}")
-    for text in texts:
-        if not 0 < len(text) <= model.window:
-            raise ValueError(f"SLOR needs texts of 1 .. {model.window} tokens, not {len(text)}")
-    return [(text_log_prob(model, [start, *text]) - unigram.log_prob(text)) / len(text) for text in texts]
+    if not all(texts):
+        raise ValueError("SLOR is a mean over tokens, and one of the texts has none")
+    return [(judge(text) - unigram.log_prob(text)) / len(text) for text in texts]
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 
 from minilm import BPETokenizer
 from minilm.ngram import NGramModel
-from minilm.scores import contains_word, keyword_accuracy, share_possible, slor
+from minilm.scores import contains_word, keyword_accuracy, share_possible, slor, text_log_prob
 from minilm.shifts import Asked, compare_shifts, divergence
 from minilm.storyworld import Oracle, StoryWorld
 from tests.core_models import make_model, make_tokens
@@ -60,7 +60,8 @@ def test_possible_texts_are_those_the_world_tells(oracle):
 def test_slor_by_hand():
     model, texts = make_model(), make_tokens(3, 7).tolist()
     unigram = NGramModel(make_tokens(200).tolist(), 61, n=1)
-    for text, score in zip(texts, slor(model, unigram, texts, start=5), strict=True):
+    scores = slor(lambda text: text_log_prob(model, [5, *text]), unigram, texts)
+    for text, score in zip(texts, scores, strict=True):
         total, read = 0.0, [5]
         for token in text:
             chances = model(torch.tensor([read])).logits[0, -1].softmax(-1).tolist()
@@ -115,17 +116,15 @@ def test_a_perfect_model_shifts_exactly_and_an_unmoved_one_not_at_all(oracle):
 
 
 def test_bad_input_is_one_clear_error(oracle):
-    model, unigram = make_model(), NGramModel([1, 2, 3], 61, n=1)
+    unigram = NGramModel([1, 2, 3], 61, n=1)
     with pytest.raises(ValueError, match="2 texts and 1 keywords"):
         keyword_accuracy(["a", "b"], ["a"])
     with pytest.raises(ValueError, match="0 texts and 0 attributes"):
         share_possible(oracle, [])
     with pytest.raises(ValueError, match="unigram model, not one with n=2"):
-        slor(model, NGramModel([1, 2, 3], 61, n=2), [[1]], 0)
-    with pytest.raises(ValueError, match=r"texts of 1 \.\. 24 tokens, not 0"):
-        slor(model, unigram, [[]], 0)
-    with pytest.raises(ValueError, match=r"texts of 1 \.\. 24 tokens, not 25"):
-        slor(model, unigram, [[1] * 25], 0)
+        slor(unigram.log_prob, NGramModel([1, 2, 3], 61, n=2), [[1]])
+    with pytest.raises(ValueError, match="one of the texts has none"):
+        slor(unigram.log_prob, unigram, [[1], []])
     with pytest.raises(ValueError, match="no stories to compare on"):
         compare_shifts(None, oracle, [])
     sad = oracle.world.sample(1, attribute=("ending", "sad"))[0]
