@@ -22,6 +22,7 @@ from lessons.widgets import (
     AttentionExplorer,
     BPEStepper,
     Explorer,
+    LensExplorer,
     Playground,
     PretrainingLab,
     PretrainingSettings,
@@ -42,6 +43,7 @@ KEPT = (
     ("attention", "dark", 1400),
     ("attention", "light", 900),
     ("shift", "light", 900),
+    ("lens", "dark", 900),
     ("truth", "light", 900),
     ("bpe", "dark", 900),
 )
@@ -71,13 +73,13 @@ def make_explorers() -> dict[str, Explorer]:
     oracle = Oracle(world, tokenizer)
     lab = make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2))
     beginning = "Because Ruby had no friends, she"
+    sentence = f"{beginning} raced to the orchard alone."
     return {
         "pretraining-lab": lab,
         "playground": Playground(model, tokenizer, beginning, length=60),
-        "attention": AttentionExplorer(
-            model, tokenizer, f"{beginning} raced to the orchard alone.", layer=2, head=2
-        ),
-        "shift": ShiftExplorer(add_lora(model, lab), tokenizer, f"{beginning} raced to the orchard alone."),
+        "attention": AttentionExplorer(model, tokenizer, sentence, layer=2, head=2),
+        "shift": ShiftExplorer(add_lora(model, lab), tokenizer, sentence),
+        "lens": LensExplorer(model, tokenizer, sentence),
         "truth": TruthExplorer(model, tokenizer, oracle, beginning),
         "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
     }

@@ -11,7 +11,9 @@ CELLS = {
         import torch
         from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, train
         from minilm.objectives import NextToken
-        from lessons.widgets import Playground, PretrainingLab, PretrainingSettings, TrainingDashboard
+        from lessons.widgets import AttentionExplorer, LensExplorer, Playground, PretrainingLab, PretrainingSettings
+        from lessons.widgets import ShiftExplorer, TrainingDashboard
+        from minilm import tuning
         torch.manual_seed(0)
         text = "the keeper counted the boats because the sea was calm. the keeper lit the lamp. " * 40
         tok = BPETokenizer.train([text], vocab_size=290)
@@ -19,6 +21,9 @@ CELLS = {
         model = MiniLM(ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=2, d_model=32)).eval()
         settings = PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=2000)""",
     "playground": "Playground(model, tok, prompt='the keeper', length=20)",
+    "attention": "AttentionExplorer(model, tok, 'the keeper counted the boats')",
+    "lens": "LensExplorer(model, tok, 'the keeper counted the boats')",
+    "shift": "ShiftExplorer(tuning.attach(MiniLM(model.config).eval(), tuning.Prefix(length=2)), tok, 'the keeper counted the boats')",
     "dashboard": """
         config = TrainingConfig(steps=12, evaluate_every=4, warmup_steps=2)
         _ = train(model, NextToken(ids, 32, 4), config, evaluate=lambda m: 5.0,
@@ -66,6 +71,28 @@ def test_an_impossible_prompt_is_told_in_the_status_line_and_the_view_stays(cell
     prompt.press("Enter")
     expect(playground.root.locator(".status.error")).to_contain_text("prompt is empty", timeout=PATIENCE)
     expect(playground.view("generation")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    "name, slider, key, before, after",
+    [
+        ("attention", "layer", "ArrowRight", "layer 1, head 1", "layer 2, head 1"),
+        ("attention", "head", "End", "layer 2, head 1", "layer 2, head 4"),
+        ("shift", "strength", "Home", "strength 1", "strength -1"),
+    ],
+)
+def test_a_slider_changes_what_is_seen(cell, name, slider, key, before, after):
+    view = cell(name).view(name)
+    expect(view).to_contain_text(before, timeout=PATIENCE)
+    cell(name).set_slider(slider, key)
+    expect(view).to_contain_text(after, timeout=PATIENCE)
+
+
+def test_the_lens_shows_another_position_when_its_slider_moves(cell):
+    shown = cell("lens").view("lens").locator(".token.shown .panel")
+    expect(shown).to_contain_text("the text ends", timeout=PATIENCE)
+    cell("lens").set_slider("position", "Home")
+    expect(shown).to_contain_text("after <|endoftext|> comes the", timeout=PATIENCE)
 
 
 def test_the_dashboard_shows_itself_once_and_leaves_its_last_state(lab, cell):
