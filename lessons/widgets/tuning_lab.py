@@ -127,7 +127,7 @@ def sliders(at: TuningSettings, methods: Sequence[str], d_model: int) -> dict[st
         "key_bottleneck": controls.whole("key width", at.key_bottleneck, 0, 16, "inside an inducer's f_k; 0 is none"),
         "value_bottleneck": controls.whole("value width", at.value_bottleneck, 1, 16, "inside an inducer's f_v"),
         "learning_rate": controls.magnitude("learning rate", at.learning_rate, 1e-5, 1.0, "peak, after the warm-up"),
-        "steps": controls.whole("steps", at.steps, 10, 1000, "optimiser steps", step=10),
+        "steps": controls.whole("steps", at.steps, 5, 1000, "optimiser steps", step=5),
     }  # fmt: skip
 
 
