@@ -34,6 +34,12 @@ class Asked(NamedTuple):
     """(m,) tokens by which the model is told."""
 
 
+WIDEST = 5.0
+"""Shifts beyond this many nats count as this much: a token that an attribute rules out has an exact shift of -inf."""
+LIKELY = 0.01
+"""Tokens with at least this chance, by the oracle that was told nothing, may well come."""
+
+
 @dataclass(frozen=True)
 class ShiftComparison:
     """What a tuned model makes of its attribute, position by position, beside what can be known."""
@@ -50,11 +56,17 @@ class ShiftComparison:
     """(N,) KL(P(. | x_<t) of the oracle || base): what the base gets wrong about the language itself."""
     stakes: Tensor
     """(N,) KL(P(. | x_<t, a) || P(. | x_<t)) of the oracle: how much the attribute changes here."""
+    likely: Tensor
+    """(2, M) exact and learned shift of every token that may well come, at every position; within `WIDEST`."""
 
-    def correlation(self, above: float = 0.5) -> float:
-        """Pearson's, over tokens whose exact shift exceeds this many nats, up or down; NaN for fewer than two."""
-        chosen = self.exact.abs() > above
-        return torch.corrcoef(torch.stack([self.exact[chosen], self.learned[chosen]]))[0, 1].item()
+    def correlation(self, above: float = 0.5, told: bool = False) -> float:
+        """Pearson's, over tokens whose exact shift exceeds this many nats, up or down; NaN for fewer than two.
+
+        Args:
+            told: over the stories' own tokens only, instead of over all that may well come in their place.
+        """
+        pairs = torch.stack([self.exact, self.learned]) if told else self.likely  # (2, n)
+        return torch.corrcoef(pairs[:, pairs[0].abs() > above])[0, 1].item()
 
     def closed(self, above: float = 0.1) -> float:
         """Share of the base's divergence that is gone, over positions where the attribute changes this much."""
@@ -71,11 +83,11 @@ def compare_shifts(tuned: TunedModel, oracle: Oracle, stories: Sequence[Asked]) 
     if not stories:
         raise ValueError("there are no stories to compare on: the list is empty")
     rows = [rows_of_story(tuned, oracle, story) for story in stories]
-    return ShiftComparison(*(torch.cat(parts) for parts in zip(*rows, strict=True)))
+    return ShiftComparison(*(torch.cat(parts, dim=-1) for parts in zip(*rows, strict=True)))
 
 
 def rows_of_story(tuned: TunedModel, oracle: Oracle, story: Asked) -> tuple[Tensor, ...]:
-    """The fields of `ShiftComparison` for one story, each (T + 1,): its end-of-text token counts too."""
+    """The fields of `ShiftComparison` for one story, over T + 1 positions: its end-of-text token counts too."""
     end = oracle.tokenizer.end_of_text
     told = torch.tensor([*story.ids, end])[:, None]  # (T + 1, 1)
     conditional, free = oracle.log_probs(story.ids, story.attribute), oracle.log_probs(story.ids)
@@ -85,9 +97,12 @@ def rows_of_story(tuned: TunedModel, oracle: Oracle, story: Asked) -> tuple[Tens
         )
     combined = log_probs(tuned, [end, *story.ids], story.told)  # (T + 1, vocab)
     base = log_probs(tuned.base, [end, *story.ids])
-    exact, learned = ((to - of).gather(1, told)[:, 0] for to, of in ((conditional, free), (combined, base)))
+    exact = torch.where(free > -torch.inf, conditional - free, 0.0)  # (T + 1, vocab)
+    learned = combined - base  # (T + 1, vocab)
+    likely = torch.stack([exact, learned])[:, free.exp() >= LIKELY].clamp(-WIDEST, WIDEST)  # (2, M)
     pairs = ((conditional, combined), (conditional, base), (free, base), (conditional, free))
-    return exact, learned, *(divergence(of, to) for of, to in pairs)
+    divergences = [divergence(of, to) for of, to in pairs]
+    return exact.gather(1, told)[:, 0], learned.gather(1, told)[:, 0], *divergences, likely
 
 
 @torch.no_grad()

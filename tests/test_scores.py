@@ -11,7 +11,7 @@ import torch
 from minilm import BPETokenizer
 from minilm.ngram import NGramModel
 from minilm.scores import contains_word, keyword_accuracy, share_possible, slor, text_log_prob
-from minilm.shifts import Asked, compare_shifts, divergence
+from minilm.shifts import WIDEST, Asked, compare_shifts, divergence
 from minilm.storyworld import Oracle, StoryWorld
 from tests.core_models import make_model, make_tokens
 
@@ -95,7 +95,7 @@ class TheOracle(torch.nn.Module):
 
 
 def test_a_perfect_model_shifts_exactly_and_an_unmoved_one_not_at_all(oracle):
-    attribute = ("keyword", "because")
+    attribute = ("keyword", "therefore")
     stories = [
         Asked(oracle.tokenizer.encode(story.text), attribute, torch.tensor([1]))
         for story in oracle.world.sample(5, seed=3, attribute=attribute)
@@ -104,6 +104,9 @@ def test_a_perfect_model_shifts_exactly_and_an_unmoved_one_not_at_all(oracle):
     perfect = compare_shifts(TheOracle(oracle, attribute, free), oracle, stories)
     torch.testing.assert_close(perfect.learned, perfect.exact)
     assert perfect.correlation() == pytest.approx(1)
+    assert perfect.correlation(told=True) == pytest.approx(1)
+    torch.testing.assert_close(*perfect.likely)
+    assert perfect.likely.min() == -WIDEST  # something is ruled out
     assert perfect.closed() == pytest.approx(1)
     assert perfect.divergence.abs().max() < 1e-9
     torch.testing.assert_close(perfect.divergence_of_base, perfect.stakes)
