@@ -76,7 +76,8 @@ RECIPES: dict[str, Recipe] = {
     "smoke": Recipe(
         n_story=200,
         n_held_out=16,
-        vocab_size=512,
+        vocab_size=1024,
+        context_length=192,
         n_layer=1,
         n_head=4,
         d_model=32,
