@@ -48,7 +48,8 @@ KEPT = (
     ("bpe", "dark", 900),
 )
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
-N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 2000, 100, 240, 60
+KEYWORD = "nevertheless"
+N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 2000, 100, 240, 150
 
 Picture = tuple[str, str, int]
 """Name of an explorer, name of a theme, width in pixels."""
@@ -72,14 +73,19 @@ def make_explorers() -> dict[str, Explorer]:
     world = StoryWorld()
     oracle = Oracle(world, tokenizer)
     lab = make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2))
-    beginning = "Because Ruby had no friends, she"
+    beginning = "Because Noah Winter had no friends, he"
     sentence = f"{beginning} raced to the orchard alone."
     return {
         "pretraining-lab": lab,
         "playground": Playground(model, tokenizer, beginning, length=60),
         "attention": AttentionExplorer(model, tokenizer, sentence, layer=2, head=2),
-        "shift": ShiftExplorer(add_lora(model, lab), tokenizer, sentence),
-        "lens": LensExplorer(model, tokenizer, sentence),
+        "shift": ShiftExplorer(
+            tune(load_pretrained("storyworld")[0], tokenizer),
+            tokenizer,
+            sentence,
+            exact=lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD)),
+        ),
+        "lens": LensExplorer(model, tokenizer, f"{beginning} raced"),
         "truth": TruthExplorer(model, tokenizer, oracle, beginning),
         "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
     }
@@ -97,15 +103,15 @@ def make_lab(world: StoryWorld, tokenizer: BPETokenizer, floor: float) -> Pretra
     return lab
 
 
-def add_lora(model: MiniLM, lab: PretrainingLab) -> torch.nn.Module:
-    """The model tuned to stories that end happily, a little."""
+def tune(model: MiniLM, tokenizer: BPETokenizer) -> torch.nn.Module:
+    """The model with a LoRA that has read stories with one keyword only: what conditioning on it would do."""
     stories = [
-        story.text for story in StoryWorld().sample(600, seed=5) if story.attributes["ending"] == "happy"
+        story.text for story in StoryWorld().sample(3000, seed=5) if KEYWORD in story.attributes["keyword"]
     ]
-    documents = [lab.tokenizer.encode(text) for text in stories]
+    documents = [tokenizer.encode(text) for text in stories]
     tuned = tuning.attach(model, tuning.LoRA(rank=8))
-    config = TrainingConfig(steps=TUNING_STEPS, optimizer="adamw", learning_rate=3e-3)
-    train(tuned, Documents(documents, lab.tokenizer.end_of_text, 64, 8), config, progress=False)
+    config = TrainingConfig(steps=TUNING_STEPS, optimizer="adamw", learning_rate=5e-3)
+    train(tuned, Documents(documents, tokenizer.end_of_text, 64, 8), config, progress=False)
     return tuned
 
 

@@ -46,6 +46,7 @@ class ShiftExplorer(Explorer):
         super().__init__()
         self.models = dict(model) if isinstance(model, Mapping) else {"model": model}
         self.tokenizer, self.attributes, self.exact = tokenizer, dict(attributes or {}), exact
+        self._positions: list[Position] = []
         self.text = controls.line("text", text, "Enter shows it")
         self.which = controls.choice("model", list(self.models), next(iter(self.models)))
         self.attribute = controls.choice(
@@ -62,6 +63,7 @@ class ShiftExplorer(Explorer):
             *([self.attribute] if self.attributes else []),
         ]
         self.arrange([self.text], [*chosen, self.strength, self.position])
+        self.position.value = self.most_moved()
 
     def summary(self) -> str:
         return f"ShiftExplorer({', '.join(self.models)})"
@@ -69,8 +71,13 @@ class ShiftExplorer(Explorer):
     def view(self) -> str:
         ids = self.tokenizer.encode(self.text.value)[: min(LONGEST, self.models[self.which.value].window) - 1]
         self.position.max = len(ids)
-        positions = self.positions(ids)
-        return shift_view(positions, self.position.value, self.describe())
+        self._positions = self.positions(ids)
+        return shift_view(self._positions, self.position.value, self.describe())
+
+    def most_moved(self) -> int:
+        """The position whose prediction tuning moves furthest; 0 if nothing could be drawn."""
+        moved = [position.divergence for position in self._positions]
+        return max(range(len(moved)), key=moved.__getitem__, default=0)
 
     def describe(self) -> str:
         """The settings in a few words."""

@@ -115,7 +115,7 @@ def _row(mover: Mover, reach: float, has_exact: bool) -> Markup:
     style = f"--from:{fixed(50 + min(share, 0))}%;--long:{fixed(abs(share))}%"
     told = None
     if has_exact:
-        told = tag("em", "–" if mover.exact is None else f"{mover.exact:+.1f}")
+        told = tag("em", _signed(mover.exact))
     mark = None
     if mover.exact is not None:
         mark = tag("q", style=f"left:{fixed(50 + 50 * max(-1.0, min(1.0, mover.exact / reach)))}%")
@@ -129,3 +129,10 @@ def _row(mover: Mover, reach: float, has_exact: bool) -> Markup:
         told,
         style=style,
     )
+
+
+def _signed(nats: float | None) -> str:
+    if nats is None:
+        return "–"
+    size = "∞" if math.isinf(nats) else f"{abs(nats):.1f}"
+    return ("−" if nats < 0 else "+") + size
