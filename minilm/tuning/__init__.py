@@ -21,6 +21,7 @@ from minilm.tuning.method import Attachment, Method
 from minilm.tuning.parallel_adapter import ParallelAdapter
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
+from minilm.tuning.properties import Properties, comparison, properties
 from minilm.tuning.registry import METHODS, count_on, table
 from minilm.tuning.side import Side
 from minilm.tuning.strengths import strength
@@ -44,12 +45,15 @@ __all__ = [
     "ParallelAdapter",
     "Prefix",
     "Prompt",
+    "Properties",
     "Side",
     "TunedModel",
     "attach",
+    "comparison",
     "count_on",
     "encode_attributes",
     "load",
+    "properties",
     "strength",
     "table",
 ]

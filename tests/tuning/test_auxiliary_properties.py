@@ -1,0 +1,32 @@
+"""The table of methods says what is known of them from their equations."""
+
+from __future__ import annotations
+
+import torch
+
+from minilm.tuning import METHODS, LoRA, Prefix, comparison, count_on, properties
+from minilm.tuning.properties import PROBE
+
+
+def test_every_method_is_in_the_table_as_its_equations_have_it():
+    table = comparison()
+    assert list(table) == list(METHODS)
+    assert {name for name, row in table.items() if row.share_changed} == {"fine-tuning", "bitfit"}
+    assert {name for name, row in table.items() if not row.adds_parameters} == {"fine-tuning", "bitfit"}
+    assert {name for name, row in table.items() if row.outside_the_base} == {"auxiliary", "side"}
+    assert {name for name, row in table.items() if row.takes_attribute} == {"auxiliary"}
+    assert {name for name, row in table.items() if not row.keeps_window} == {"prompt"}
+    assert {name for name, row in table.items() if row.merges} == {"fine-tuning", "bitfit", "lora"}
+
+
+def test_the_share_that_changes_is_counted():
+    assert properties(METHODS["fine-tuning"]()).share_changed == 1
+    bitfit = METHODS["bitfit"]()
+    assert properties(bitfit).share_changed == count_on(PROBE, bitfit).trained / count_on(PROBE, bitfit).base
+
+
+def test_it_hangs_on_the_settings_and_leaves_the_random_numbers_alone():
+    state = torch.random.get_rng_state()
+    assert not properties(Prefix(shift_positions=True)).keeps_window
+    assert properties(LoRA(bias=True)).merges
+    assert torch.equal(state, torch.random.get_rng_state())
