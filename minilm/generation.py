@@ -156,7 +156,7 @@ def _stream(
         token = probabilities.argmax(dim=-1) if temperature == 0 else pick(probabilities, draw)
         if stop is not None:
             token = token.masked_fill(stopped, stop)
-            stopped = stopped | (token == stop)
+            stopped = token == stop
         yield Step(token, probabilities.gather(1, token[:, None])[:, 0], logits)
         if stop is not None and stopped.all():
             return

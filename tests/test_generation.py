@@ -8,7 +8,7 @@ import warnings
 import pytest
 import torch
 from core_models import SHAPE, make_model, make_tokens
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -93,6 +93,7 @@ def test_wrong_guesses_leave_no_trace(seed: int) -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=20), st.integers(0, 5), st.integers(0, 12))
+@example([0, 1, 0, 1], 5, 5)
 def test_guesses_follow_the_latest_place_where_the_last_two_tokens_stood(
     tokens: list[int], room: int, n_right: int
 ) -> None:
