@@ -111,10 +111,9 @@ def log_sum_exp(query: Tensor, keys: Tensor, mask: Tensor | None = None) -> Tens
     Fused kernels know these numbers, and hand them out without a gradient or not at all. So they are computed once
     more, a block of queries at a time, and again in the backward pass.
     """
-    if query.dtype not in (torch.float32, torch.float64):
-        query, keys = query.float(), keys.float()
+    dtype = torch.promote_types(torch.promote_types(query.dtype, keys.dtype), torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        return LogSumExp.apply(query, keys, mask)
+        return LogSumExp.apply(query.to(dtype), keys.to(dtype), mask)
 
 
 class LogSumExp(torch.autograd.Function):
@@ -129,14 +128,16 @@ class LogSumExp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         query, keys, mask, log_sums = ctx.saved_tensors
-        of_query, of_keys = torch.empty_like(query), torch.zeros_like(keys)
+        of_query = torch.empty_like(query)
+        of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[1] else None  # below all that is trained
         gradient = gradient.unsqueeze(-1) * query.size(-1) ** -0.5  # (B, H, T, 1)
         for rows, seen, scores in blocks_of_scores(query, keys, mask):
             weights = scores.sub_(log_sums[..., rows].unsqueeze(-1)).exp_()  # (B, H, block, seen)
             of_query[..., rows, :] = (weights @ keys[..., seen, :]) * gradient[..., rows, :]
-            of_keys[..., seen, :] += weights.mT @ (query[..., rows, :] * gradient[..., rows, :])
+            if of_keys is not None:
+                of_keys[..., seen, :] += weights.mT @ (query[..., rows, :] * gradient[..., rows, :])
         return of_query, of_keys, None
 
 

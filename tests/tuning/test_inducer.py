@@ -351,6 +351,18 @@ def test_memory_stays_linear_in_the_length():
 
 
 @every_variant
+def test_it_trains_in_half_precision(base, tokens, method: Method):
+    """Matrix products in bfloat16, whatever the types that a variant hands on; the gate keeps float32."""
+    tuned = attach_and_stir(base, method)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = tuned(tokens).logits
+    expected = tuned(tokens).logits
+    assert (logits.float() - expected).norm() <= 0.05 * expected.norm()
+    logits.float().square().mean().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in tuned.parameters())
+
+
+@every_variant
 def test_saved_and_loaded_it_is_the_same(base, tokens, method: Method, tmp_path):
     tuned = attach_and_stir(base, method)
     tuned.save(tmp_path / "tuned")
