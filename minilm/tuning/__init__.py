@@ -19,6 +19,7 @@ from minilm.tuning.mam import MAM
 from minilm.tuning.mam_inducer import MAMInducer
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.parallel_adapter import ParallelAdapter
+from minilm.tuning.pplm import PPLM
 from minilm.tuning.prefix import Prefix
 from minilm.tuning.prompt import Prompt
 from minilm.tuning.properties import Properties, comparison, properties
@@ -30,6 +31,7 @@ from minilm.tuning.tuned import Count, TunedModel, attach
 __all__ = [
     "MAM",
     "METHODS",
+    "PPLM",
     "Adapter",
     "Attachment",
     "Auxiliary",
