@@ -109,7 +109,7 @@ class AuxiliaryAttachment(Attachment):
         cache = own_cache(reading, self, n_before)
         if cache is not None and cache.length > 0:
             attribute = None  # read in an earlier pass
-        return self.strength * self.network(reading, attribute, cache)
+        return self.network(reading, attribute, cache, self.strength)
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """Room for the auxiliary model's keys and values."""
@@ -139,13 +139,15 @@ class PlainNetwork(nn.Module):
         self.project_out = nn.Linear(config.d_model, config.d_model, bias=False)
         nn.init.zeros_(self.project_out.weight)
 
-    def forward(self, reading: Reading, attribute: Tensor | None, cache: KVCache | None) -> Tensor:
-        """z_AUX (B, T, vocab) for the tokens of a pass."""
+    def forward(
+        self, reading: Reading, attribute: Tensor | None, cache: KVCache | None, strength: float
+    ) -> Tensor:
+        """strength z_AUX (B, T, vocab) for the tokens of a pass."""
         model, n_token, context = self.model, reading.tokens.size(1), Pass(cache=cache)
         tokens = reading.tokens if attribute is None else torch.cat([attribute, reading.tokens], dim=1)
         model.check(tokens)
         x = model.embed(tokens, context)  # (B, m + T, d_aux)
         for block in model.blocks:
             x = block(x, context)
-        h = self.project_out(model.final_norm(x[:, -n_token:]))  # (B, T, d_aux)
+        h = strength * self.project_out(model.final_norm(x[:, -n_token:]))  # (B, T, d_aux)
         return F.linear(h, model.token_embedding.weight)

@@ -39,8 +39,10 @@ class FeatureNetwork(nn.Module):
         """Z_att and Z_txt."""
         nn.init.zeros_(self.project_out.weight)
 
-    def forward(self, reading: Reading, attribute: Tensor | None, cache: KVCache | None) -> Tensor:
-        """z_AUX (B, T, vocab) for the tokens of a pass."""
+    def forward(
+        self, reading: Reading, attribute: Tensor | None, cache: KVCache | None, strength: float
+    ) -> Tensor:
+        """strength z_AUX (B, T, vocab) for the tokens of a pass."""
         n_token = reading.tokens.size(1)
         x = self.project_in(reading.states[self.n_feature]) + self.segments[1]  # (B, T, d_aux)
         if attribute is not None:
@@ -48,7 +50,7 @@ class FeatureNetwork(nn.Module):
             x = torch.cat([of_attribute, x], dim=1)  # (B, m + T, d_aux)
         for block in self.blocks:
             x = block(x, Pass(cache=cache))
-        h = self.project_out(self.final_norm(x[:, -n_token:]))  # (B, T, d)
+        h = strength * self.project_out(self.final_norm(x[:, -n_token:]))  # (B, T, d)
         return F.linear(h, reading.model.token_embedding.weight)
 
     def encode(self, base: MiniLM, attribute: Tensor) -> Tensor:
