@@ -30,7 +30,8 @@ print(size)
 # ## The task
 #
 # Facts go in, and a sentence or two that tell them come out: the task of WebNLG and E2E, on which prefix-tuning and LoRA were
-# introduced, in small. The facts are those that the story world's own sentences state.
+# introduced, in small. The facts are those that the story world's own sentences state. An equals sign, which
+# no story has, says that the facts are over.
 
 # %%
 from lessons.facts_to_text import FactsToText
@@ -56,10 +57,11 @@ for record in task.records[:4]:
 from lessons.facts_to_text import LONGEST
 from minilm.tuning.few_shot import few_shot_prompt
 
-solved = task.examples(task.records[:20])
-room = base.window - LONGEST  # what the model shall write must fit behind the prompt
+solved = [(prompt, target[:-1]) for prompt, target in task.examples(task.records[:20])]
+longest = max(LONGEST, *(len(task.encode(record)[1]) for record in task.held_out))
+room = base.window - longest  # what the model shall write must fit behind the prompt
 prompts = [few_shot_prompt(solved, task.encode(record)[0], (), room) for record in task.held_out]
-print(tok.decode(prompts[0]).replace("<|endoftext|>", "\n"))
+print(tok.decode(prompts[0]).replace("<|endoftext|>", "\n").strip())
 
 # %%
 from lessons.facts_to_text import share_told
@@ -80,9 +82,10 @@ print("after solved examples:   ", read(prompts[:1])[0])
 print({name: f"{share:.0%} of facts told" for name, share in told.items()})
 
 # %% [markdown]
-# Examples in the prompt show a small model the *form*: it writes a beginning of a story. What they cannot teach it is to tell
-# *these* facts. In-context learning of that kind comes with size (Brown et al. 2020, figure 1.2); ours is a thousand times
-# too small for it.
+# Compare the two texts. Without examples the model goes on about whoever was just named, and so names some of the right things
+# without telling the facts: a share of facts told is kind to such texts, the loss is not. To learn a task from examples in the
+# prompt is an ability that comes with size (Brown et al. 2020, figure 1.2): the smallest model of that paper has 125 million
+# weights, and does poorly.
 #
 # ## By hand: a loss on targets only
 #
@@ -229,7 +232,7 @@ from lessons.widgets import TrainingDashboard
 
 config = tuning.FullFineTuning().recipe(
     steps=size.pick(smoke=4, cpu=240, gpu=600),
-    learning_rate=1e-3,
+    learning_rate=3e-3,
     warmup_steps=10,
     evaluate_every=size.pick(smoke=2, cpu=20, gpu=30),
     patience=3,
@@ -245,23 +248,26 @@ result = train(
 )  # fmt: skip
 
 # %% [markdown]
-# The published rate for GPT-2 is 6.25e-5 (Chen et al. 2022). A small model stands, and needs, a larger one: here 1e-3.
+# The published rate for GPT-2 is 6.25e-5 (Chen et al. 2022). A small model stands, and needs, a larger one: here 3e-3.
 
 # %%
 import pandas as pd
 
 told["fine-tuned"] = task.told(tuned)
-losses = {"untuned": task.loss(base), "few-shot": None, "fine-tuned": task.loss(tuned)}
+targets_behind = zip(prompts, (task.encode(record)[1] for record in task.held_out), strict=True)
+few_shot = Completions([*targets_behind], 16, base.window).in_order()
+losses = {"untuned": task.loss(base), "few-shot": mean_loss(base, few_shot), "fine-tuned": task.loss(tuned)}
 pd.DataFrame({"held-out loss": losses, "facts told": told}).round(3)
 
 # %% [markdown]
-# In the playground, compare what both make of the same facts. Write facts of your own after `<|endoftext|>`; press Enter.
-# Look at which tokens the tuned model is sure of: those that the facts settle.
+# In the playground, compare what both make of the same facts. Write facts of your own between
+# `<|endoftext|>` and the equals sign, and press Enter. Look at which tokens the
+# tuned model is sure of: those that the facts settle.
 
 # %%
 from lessons.widgets import Playground
 
-facts = "<|endoftext|>" + task.held_out[0].prompt + " "
+facts = f"<|endoftext|>{task.held_out[0].prompt} ="
 Playground({"base": base, "fine-tuned": tuned}, tok, facts, temperature=0.0)
 
 # %% [markdown]
@@ -443,7 +449,7 @@ solution("rate", forgot_more)
 # | claim | here |
 # |---|---|
 # | Fine-tuning all weights for a few epochs brings a pretrained model to a new task (Radford et al. 2018, section 3.2) | the table of the untuned, the few-shot and the fine-tuned model |
-# | Few-shot prompting rivals it, for models large enough (Brown et al. 2020) | not for one this small: see the row "few-shot" |
+# | Few-shot prompting rivals it, for models large enough (Brown et al. 2020) | the row "few-shot", of a model this small |
 # | Learning one task overwrites others (McCloskey and Cohen 1989) | the line of the ordinary stories |
 # | Training fewer weights forgets less (Biderman et al. 2024, *LoRA Learns Less and Forgets Less*) | lesson 7 asks it of LoRA |
 #

@@ -2,7 +2,7 @@
 
 It is WebNLG's task in small, on which prefix-tuning and LoRA were introduced, made from the story world:
 
-    Tom : owned : purple cup | Tom : went to : park   ->   One misty afternoon, Tom Park hopped to the park with his ...
+    Tom : owned : purple cup | Tom : went to : park =   One misty afternoon, Tom Park hopped to the park with his ...
 """
 
 from __future__ import annotations
@@ -39,10 +39,9 @@ class FactsToText:
         )
 
     def encode(self, record: TripleText) -> Example:
-        """End-of-text, facts and a new line; then the text and the end-of-text token that ends it."""
-        end = self.tokenizer.end_of_text
-        prompt = [end, *self.tokenizer.encode(record.prompt + "\n")]
-        return prompt, [*self.tokenizer.encode(record.target), end]
+        """End-of-text, as before every story, the facts and " ="; then the text, and the end-of-text token that ends it."""
+        end, encode = self.tokenizer.end_of_text, self.tokenizer.encode
+        return [end, *encode(f"{record.prompt} =")], [*encode(f" {record.target}"), end]
 
     def examples(self, records: Sequence[TripleText]) -> list[Example]:
         """All of them as token ids."""
@@ -60,7 +59,7 @@ class FactsToText:
         """What a model makes of the facts, always taking the likeliest token."""
         prompts = [self.encode(record)[0] for record in records]
         written = complete(model, prompts, LONGEST, stop_token=self.tokenizer.end_of_text)
-        return [self.tokenizer.decode(ids) for ids in written]
+        return [self.tokenizer.decode(ids).strip() for ids in written]
 
     def told(self, model, records: Sequence[TripleText] | None = None) -> float:
         """Share of the held-out facts whose object the model's text names."""

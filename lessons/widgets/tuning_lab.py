@@ -53,7 +53,7 @@ class TuningSettings:
     """Width inside an inducer's f_k; 0 leaves its key on the query."""
     value_bottleneck: int = 2
     """Width inside an inducer's f_v."""
-    learning_rate: float = 1e-2
+    learning_rate: float = 2e-2
     """Peak rate of AdamW."""
     steps: int = 150
     """Optimiser steps."""
@@ -78,14 +78,14 @@ KNOBS: dict[str, tuple[str, ...]] = {
 """Method -> the settings that are its own."""
 
 RATES = {
-    "fine-tuning": 1e-3,
+    "fine-tuning": 3e-3,
     "bitfit": 1e-2,
     "prompt": 1e-1,
     "prefix": 1e-2,
-    "lora": 1e-2,
+    "lora": 2e-2,
     "adapter": 1e-2,
-    "parallel-adapter": 1e-2,
-    "mam": 1e-2,
+    "parallel-adapter": 3e-2,
+    "mam": 2e-2,
     "inducer": 1e-2,
     "mam-inducer": 1e-2,
 }
