@@ -87,7 +87,8 @@ class Curve:
         """Score samples of the model as it is now; handed to `train` as `sample`."""
         texts = self.task.write(model, self.wanted, prefixed)
         self.accuracy.append(keyword_accuracy(texts, self.wanted))
-        ids = [self.task.tokenizer.encode(text) or [self.task.tokenizer.end_of_text] for text in texts]
+        end = self.task.tokenizer.end_of_text
+        ids = [[*self.task.tokenizer.encode(text), end] for text in texts]
         self.fluency.append(statistics.mean(slor(self.judge.log_prob, self.unigram, ids)))
         return texts[0]
 

@@ -104,7 +104,7 @@ _ = right.set(xlabel="token of the story", title='P("therefore" will occur)', yl
 # %% tags=["key"]
 def is_the_oracles_shift(answer) -> bool:
     """Whether it gives the oracle's shift for likely tokens, after beginnings of a story."""
-    for end in (0, 5, place):
+    for end in (0, 5, place):  # after so many tokens
         exact = oracle.shift(asked.ids[:end], asked.attribute)[-1]
         for token in oracle.log_probs(asked.ids[:end])[-1].isfinite().nonzero()[:5, 0].tolist():
             found = float(answer(asked.ids[:end], token, asked.attribute))
@@ -117,8 +117,7 @@ exercise(
     "bayes",
     is_the_oracles_shift,
     hints=(
-        "P(x_t | x, a) / P(x_t | x) = P(a | x, x_t) / P(a | x).",
-        "One posterior is that of `ids`, the other that of `[*ids, token]`.",
+        "P(x_t | x, a) / P(x_t | x) = P(a | x, x_t) / P(a | x): posteriors of `[*ids, token]` and of `ids`.",
         "`(posterior([*ids, token])[-1] / posterior(ids)[-1]).log()`",
     ),
     because="the second posterior does not depend on the token: it is the constant that softmax takes away",
@@ -215,15 +214,19 @@ from lessons.widgets import TrainingDashboard
 from minilm import train
 from minilm.metrics import mean_loss
 
+BATCH_SIZE = 16
 config = tuning.Auxiliary().recipe(
-    steps=size.pick(smoke=6, cpu=300, gpu=3000),
+    steps=size.pick(smoke=6, cpu=400, gpu=4000),
     optimizer="muon",
     learning_rate=3e-3,
-    evaluate_every=size.pick(smoke=3, cpu=50, gpu=300),
+    matrix_learning_rate=0.01,
+    evaluate_every=size.pick(smoke=6, cpu=80, gpu=400),
     device=size.device,
 )
-n_sample = size.pick(smoke=3, cpu=48, gpu=200)
-dashboard = TrainingDashboard(title="Auxiliary tuning")
+
+# %%
+n_sample = size.pick(smoke=3, cpu=40, gpu=200)
+dashboard = TrainingDashboard(title="A story with a keyword")
 held_out = task.batches(base.window, records=task.held_out).in_order()
 curves: dict[str, list[float]] = {"auxiliary": [], "from scratch": []}
 
@@ -239,7 +242,7 @@ torch.manual_seed(0)
 tuned = tuning.attach(base, tuning.Auxiliary(feature_layers=base.config.n_layer))
 dashboard.next_run("auxiliary", f"{tuned.count().trained:,} weights")
 result = train(
-    tuning.CachedBase(tuned, width=160), task.batches(base.window), config,
+    tuning.CachedBase(tuned, width=160), task.batches(base.window, BATCH_SIZE), config,
     evaluate=lambda model: mean_loss(model, held_out), sample=write, callbacks=[dashboard], progress=False,
 )  # fmt: skip
 print(f"{tuned.count().trained:,} weights trained, beside {tuned.count().base:,} that stayed as they were")
@@ -321,9 +324,10 @@ judge, unigram = NGramModel(stream, tok.vocab_size, n=5), NGramModel(stream, tok
 wanted = task.wanted(n_sample)
 
 
+# %%
 def score(texts: list[str]) -> dict[str, float]:
     """Accuracy, fluency, and the share that the world could tell."""
-    fluency = slor(judge.log_prob, unigram, [tok.encode(text) for text in texts])
+    fluency = slor(judge.log_prob, unigram, [oracle.encode(text) for text in texts])
     return {
         "accuracy": keyword_accuracy(texts, wanted),
         "SLOR": sum(fluency) / len(fluency),
@@ -398,6 +402,7 @@ def share_with(model, attribute: torch.Tensor, *words: str) -> float:
     return keyword_accuracy(texts, [words] * len(texts))
 
 
+# %%
 shares = {}
 for words in (("because",), ("therefore",), ("because", "therefore")):
     with tuning.strength(pair, 0):
@@ -428,7 +433,7 @@ torch.manual_seed(0)
 scratch = MiniLM(base.config)
 dashboard.next_run("from scratch", "keyword as prefix")
 from_scratch = train(
-    scratch, task.prefixed(base.window), config,
+    scratch, task.prefixed(base.window, BATCH_SIZE), config,
     sample=write_prefixed, callbacks=[dashboard], progress=False,
 )  # fmt: skip
 
@@ -458,6 +463,81 @@ pd.DataFrame(
 again, _ = load_pretrained("storyworld")
 same = [torch.equal(now.cpu(), then) for now, then in zip(base.parameters(), again.parameters(), strict=True)]
 print(f"{sum(same)} of {len(same)} tensors of the base are bit for bit as they were")
+
+# %% [markdown]
+# ## Reading a difference
+#
+# A difference of logits also tells what a model has learnt. Somebody fine-tuned the base on stories that have one thing in
+# common, and does not say what. Lay its predictions beside the base's, on stories that neither was tuned on: a token that the
+# tuned model expects, and the base much less, is news. DExperts and proxy-tuning (`tuning.Experts`) add such a difference to a
+# third model; here we only read it.
+
+# %%
+from minilm.objectives import Documents
+
+secret = [tok.encode(each.text) for each in world.sample(200, seed=8, attribute=("hero", "Ruby"))]
+config = tuning.FullFineTuning().recipe(
+    steps=size.pick(smoke=3, cpu=40, gpu=100), learning_rate=1e-3, warmup_steps=5, device=size.device
+)
+mystery = tuning.attach(base, tuning.FullFineTuning())
+_ = train(mystery, Documents(secret, tok.end_of_text, 64, batch_size=8), config, progress=False)
+batch = Documents(ordinary, tok.end_of_text, 64, batch_size=16).batch(0).to(base.device)
+with torch.no_grad():
+    after, before = (
+        mystery(batch.tokens).logits.flatten(0, 1),
+        base(batch.tokens).logits.flatten(0, 1),
+    )  # (N, vocab)
+
+# %% [markdown]
+# ## Exercise 4: what is new
+#
+# Complete the function: for each token $w$ of the vocabulary, the mean over places of $P'(w)\,(\log P'(w) - \log P(w))$, with $P'$ the
+# tuned model's distribution and $P$ the base's. Its sum over $w$ is the mean KL divergence, so each token gets its share of it.
+
+
+# %% tags=["key"]
+def shares_the_divergence(answer) -> bool:
+    """Whether it gives each token's share."""
+    found, p = answer(after, before), after.softmax(-1)
+    assert found.shape == (after.size(-1),), f"one number for each token, not a shape of {tuple(found.shape)}"
+    expected = (p * (p.log() - before.log_softmax(-1))).mean(0)
+    return torch.allclose(found, expected, atol=1e-5)
+
+
+exercise(
+    "news",
+    shares_the_divergence,
+    hints=(
+        "Logits become log-probabilities by `log_softmax(dim=-1)`, and those probabilities by `exp()`.",
+        "The mean over places is `.mean(dim=0)`.",
+    ),
+    because="weighed by P', a token that neither model expects cannot make itself heard",
+)
+
+
+# %% tags=["exercise"]
+def news(after: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Each token's share (vocab,) of the divergence between two models' logits (N, vocab)."""
+    return ...
+
+
+check("news", news)
+
+
+# %% tags=["solution"]
+def news(after: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """Each token's share (vocab,) of the divergence between two models' logits (N, vocab)."""
+    after, before = after.log_softmax(dim=-1), before.log_softmax(dim=-1)
+    return (after.exp() * (after - before)).mean(dim=0)
+
+
+solution("news", news)
+
+# %%
+newest = news(after, before).topk(6)
+pd.DataFrame(
+    {"token": [tok.readable(each) for each in newest.indices.tolist()], "share, nats": newest.values.cpu()}
+)
 
 # %% [markdown]
 # ## Beside the other methods
