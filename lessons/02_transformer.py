@@ -284,7 +284,7 @@ from minilm.storyworld import StoryWorld
 
 model, tok = load_pretrained("storyworld")
 shape, w = model.config, model.state_dict()
-story = StoryWorld().sample(1, seed=3)[0].text
+story = StoryWorld().sample(1, seed=5)[0].text
 tokens = torch.tensor([tok.encode("<|endoftext|>" + story)])[:, : model.window]
 print(shape, "\n")
 print(story)
@@ -420,8 +420,8 @@ pd.DataFrame({**rows, "what came": came}, index=pd.Index(read, name="after readi
 # ## What the heads look at
 #
 # Now look inside. A line runs from each token to those that it gathers from, the thicker the more; the table beside it holds
-# the same weights. Turn layer and head. **Look for** heads that look one token back, heads that look at the very first
-# token (a place to rest: softmax must spend its weight somewhere), and heads that find where the same name stood before.
+# the same weights. Turn layer and head. **Look for** heads that look just behind themselves, and heads that look at the very
+# first token: softmax must spend its weight somewhere, and that is a place to rest.
 
 # %%
 from lessons.widgets import AttentionExplorer
@@ -488,23 +488,26 @@ def one_back(weights: torch.Tensor) -> torch.Tensor:
 solution("one back", one_back)
 
 # %% [markdown]
-# Three kinds of heads, counted over twenty stories: what goes one token back, what goes to the first token, and what goes to
-# a token that *followed an earlier copy of the token now read* (an **induction head**: "Ella Reed ... Ella" → "Reed"; Olsson
-# et al. 2022, *In-context Learning and Induction Heads*). The last column is a head that looks everywhere alike.
+# Three things that a head may do, counted over twenty stories: look one token back; look at the first token; and, where a name
+# comes next that stood in the story before, look at *that name*, before the model has said it. A head that does the last
+# copies. The last column of the figure is a head that looks everywhere alike.
 
 
 # %%
 def kinds_of(ids: torch.Tensor) -> dict[str, torch.Tensor]:
     """For T tokens, three (T, T) tables: is key j of that kind, for query i?"""
-    same = ids[:, None] == ids[None, :]  # token j is a copy of token i
-    earlier = torch.ones(len(ids), len(ids), dtype=torch.bool).tril(-1)
+    may_see = torch.ones(len(ids), len(ids), dtype=torch.bool).tril()
+    is_name = torch.tensor([tok.decode([token])[:2].strip().isupper() for token in ids.tolist()])  # " Erik"
+    to_come = torch.zeros_like(may_see)
+    to_come[:-1] = (ids[1:, None] == ids) & is_name[1:, None]  # after the last token comes nothing
     return {
-        "one back": earlier & ~earlier.tril(-2),
-        "first token": earlier & (torch.arange(len(ids)) == 0),
-        "after an earlier copy": F.pad(same & earlier, (1, 0))[:, :-1] & earlier,
+        "one back": may_see.tril(-1) & ~may_see.tril(-2),
+        "first token": may_see.tril(-1) & (torch.arange(len(ids)) == 0),
+        "the name to come": may_see & to_come,
     }
 
 
+# %%
 @torch.no_grad()
 def shares(ids: torch.Tensor) -> torch.Tensor:
     """(kinds, layers * heads + 1): the mean attention to each kind, over the queries that have such a key."""
@@ -518,7 +521,7 @@ def shares(ids: torch.Tensor) -> torch.Tensor:
 
 # %%
 texts = [tok.encode("<|endoftext|>" + each.text)[: model.window] for each in StoryWorld().sample(20, seed=4)]
-counted = torch.stack([shares(torch.tensor(text)) for text in texts]).mean(dim=0)
+counted = torch.stack([shares(torch.tensor(text)) for text in texts]).nanmean(dim=0)
 names = [f"{layer + 1}.{head + 1}" for layer in range(shape.n_layer) for head in range(shape.n_head)]
 kinds = list(kinds_of(tokens[0]))
 figure, ax = plt.subplots(figsize=(11, 2.2), layout="constrained")
@@ -529,6 +532,16 @@ _ = ax.set_xticks(range(len(names) + 1), [*names, "even"], fontsize=8, rotation=
 _ = figure.colorbar(image, label="share")
 for kind, row in zip(kinds, counted, strict=True):
     print(f"{kind:22} most in head {names[row[:-1].argmax()]:5} {row[:-1].max():4.0%}, evenly {row[-1]:4.0%}")
+
+# %% [markdown]
+# Here is the head that copies best, on the story above. **Look at** the token just before a name that has stood in the story
+# already: the head reaches back to where the person was named, and what it gathers there makes the model say the name. Where
+# no name is due, it rests on the first token.
+
+# %%
+place = int(counted[2, :-1].argmax())
+layer, head = divmod(place, shape.n_head)
+AttentionExplorer(model, tok, "<|endoftext|>" + story, layer=layer + 1, head=head + 1)
 
 # %% [markdown]
 # ## The claims, and what was measured
