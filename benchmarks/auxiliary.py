@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -22,7 +23,7 @@ from minilm.scores import keyword_accuracy, slor
 from minilm.shifts import ShiftComparison, compare_shifts
 from minilm.storyworld import Oracle, StoryWorld
 from minilm.training import TrainingConfig, train
-from minilm.tuning import Auxiliary, CachedBase, attach
+from minilm.tuning import Auxiliary, CachedBase, TunedModel, attach
 
 KEYWORDS = ("because", "suddenly", "instead", "therefore")
 
@@ -123,7 +124,30 @@ def learning(seeds: int, steps: int, n_train: int, n_sample: int) -> None:
         reached = {name: curve.first_step(goal) for name, curve in curves.items()}
         print(f"  accuracy {goal:.2f} at step {reached}")
         print_comparison(compare_shifts(tuned, oracle, task.asked()))
+        print_pair(tuned, task, n_sample)
         tuned.detach()
+
+
+def print_pair(tuned: TunedModel, task: KeywordStories, n_sample: int) -> None:
+    """The trained model attached twice: how many stories have both keywords, beside each asked for alone."""
+    first, second = KEYWORDS[0], KEYWORDS[-1]
+    settings, m = tuned.methods["auxiliary"], len(task.ids[first])
+    columns = {"first": (0, m), "second": (m, 2 * m)}
+    pair = attach(tuned.base, {name: replace(settings, columns=each) for name, each in columns.items()})
+    for attachment in pair.attachments.values():
+        attachment.restore(tuned.attachments["auxiliary"].stored())
+    both = torch.cat([task.ids[first], task.ids[second]]).repeat(n_sample, 1)  # (B, 2m)
+    told = {
+        "both": task.write_told(pair, both),
+        first: task.write(tuned, [first] * n_sample),
+        second: task.write(tuned, [second] * n_sample),
+    }
+    for name, texts in told.items():
+        shares = [keyword_accuracy(texts, [words] * n_sample) for words in (first, second, (first, second))]
+        print(
+            f"  told {name}: {first} {shares[0]:.2f}, {second} {shares[1]:.2f}, both {shares[2]:.2f}",
+            flush=True,
+        )
 
 
 def print_comparison(shifts: ShiftComparison) -> None:

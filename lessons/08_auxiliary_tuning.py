@@ -388,21 +388,13 @@ for name in ("first", "second"):
     pair.attachments[name].restore(tuned.attachments["auxiliary"].stored())
 both = torch.cat([task.ids["because"], task.ids["therefore"]]).repeat(n_sample, 1)  # (B, 2m)
 
+
 # %%
-from lessons.keyword_stories import LONGEST
-from minilm import generate
-
-
 def share_with(model, attribute: torch.Tensor, *words: str) -> float:
     """Share of a model's stories that contain all of these words."""
-    start = torch.full((len(attribute), 1), tok.end_of_text)
-    told = {"attribute": attribute, "seed": 0, "stop_token": tok.end_of_text}
-    rows = generate(model, start, LONGEST, **told).tolist()
-    texts = [tok.decode([token for token in row if token != tok.end_of_text]) for row in rows]
-    return keyword_accuracy(texts, [words] * len(texts))
+    return keyword_accuracy(task.write_told(model, attribute), [words] * len(attribute))
 
 
-# %%
 shares = {}
 for words in (("because",), ("therefore",), ("because", "therefore")):
     with tuning.strength(pair, 0):

@@ -80,10 +80,18 @@ class KeywordStories:
 
     def write(self, model, keywords: Sequence[str], prefixed: bool = False, seed: int = 0) -> list[str]:
         """A story that a model makes for each keyword, told as an attribute or in a prefix."""
+        if prefixed:
+            return self.go_on(model, torch.stack([self.prompt(keyword) for keyword in keywords]), seed)
+        return self.write_told(model, self.tell(keywords), seed)
+
+    def write_told(self, model, attribute: Tensor, seed: int = 0) -> list[str]:
+        """A story for each row of an attribute (B, m)."""
+        start = torch.full((len(attribute), 1), self.tokenizer.end_of_text)
+        return self.go_on(model, start, seed, attribute=attribute)
+
+    def go_on(self, model, prompts: Tensor, seed: int, **told: Tensor) -> list[str]:
+        """What a model writes after prompts (B, T), up to the end of a story."""
         end = self.tokenizer.end_of_text
-        start = torch.tensor([end]).expand(len(keywords), 1)
-        prompts = torch.stack([self.prompt(keyword) for keyword in keywords]) if prefixed else start
-        told = {} if prefixed else {"attribute": self.tell(keywords)}
         rows = generate(model, prompts, LONGEST, seed=seed, stop_token=end, **told)
         written = rows[:, prompts.size(1) :].tolist()
         return [self.tokenizer.decode(row[: row.index(end)] if end in row else row) for row in written]
