@@ -1,7 +1,8 @@
-"""Auxiliary tuning measured: what keeping the base's states saves, and what is learnt beside a model from scratch.
+"""Auxiliary tuning measured: what keeping the base's states saves, and what is learnt beside a model from
+scratch.
 
-python benchmarks/auxiliary.py speed                    an epoch with the base run anew, and with its states kept
-python benchmarks/auxiliary.py learning --seeds 3       accuracy and SLOR against steps, the shift, two at once
+python benchmarks/auxiliary.py speed                  an epoch with the base run anew, and with states kept
+python benchmarks/auxiliary.py learning --seeds 3     accuracy and SLOR against steps, the shift, two at once
 """
 
 from __future__ import annotations

@@ -219,7 +219,7 @@ config = tuning.Auxiliary().recipe(
     steps=size.pick(smoke=6, cpu=400, gpu=4000),
     optimizer="muon",
     learning_rate=3e-3,
-    matrix_learning_rate=0.01,
+    matrix_learning_rate=0.02,
     evaluate_every=size.pick(smoke=6, cpu=80, gpu=400),
     device=size.device,
 )

@@ -1,4 +1,4 @@
-"""The task of lesson 8: a keyword goes in, and a story that contains it comes out (Zeldes et al. 2020, section 4)."""
+"""The task of lesson 8: a keyword goes in, a story that contains it comes out (Zeldes et al. 2020)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ LONGEST = 130
 
 
 class KeywordStories:
-    """Stories with a keyword each, as auxiliary models are told of it and as a prefix; and what models make of it.
+    """Stories with a keyword each, as auxiliary models are told of it and as a prefix; and what models make
+    of it.
 
     Args:
         tokenizer: of the base.

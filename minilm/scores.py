@@ -1,11 +1,12 @@
 """Scores of texts written to order: do they have what was asked for, are they fluent, could they be at all?
 
-Accuracy is the share of samples that contain their keyword. SLOR (Pauls & Klein 2012; Kann et al. 2018) is fluency by
-another model's judgement, freed of length and of how rare the words are:
+Accuracy is the share of samples that contain their keyword. SLOR (Pauls & Klein 2012; Kann et al. 2018) is
+fluency by another model's judgement, freed of length and of how rare the words are:
 
     SLOR(S) = (ln p_M(S) - ln p_unigram(S)) / |S|
 
-The share of possible texts is what only a world with an oracle can tell: samples that the grammar tells with any chance.
+The share of possible texts is what only a world with an oracle can tell: samples that the grammar tells
+with any chance.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def keyword_accuracy(texts: Sequence[str], keywords: Sequence[str | Sequence[str
 def share_possible(
     oracle: Oracle, texts: Sequence[str], attributes: Sequence[Attribute | None] | None = None
 ) -> float:
-    """Share of whole texts that the world tells with a probability above 0, each given its attribute if it has one.
+    """Share of whole texts that the world tells with a probability above 0, each given its attribute if it
+    has one.
 
     Raises:
         ValueError: no texts, or not as many attributes as texts.
@@ -70,7 +72,8 @@ def slor(
     """SLOR of each text, in nats per token.
 
     Args:
-        judge: ln p_M of a text, of a model other than the one that wrote it: the `log_prob` of an n-gram model, or
+        judge: ln p_M of a text, of a model other than the one that wrote it: the `log_prob` of an n-gram
+        model, or
             `lambda text: text_log_prob(model, [start, *text])`.
         unigram: counts of the corpus, with n = 1.
         texts: token ids.

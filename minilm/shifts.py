@@ -3,7 +3,8 @@
     exact      log P(x_t | x_<t, a) - log P(x_t | x_<t)               of the oracle
     learned    log P(x_t | x_<t, a) - log P(x_t | x_<t)               of the tuned model and its base
 
-Both are differences of normalised log-probabilities, so that the constant which softmax takes away plays no part.
+Both are differences of normalised log-probabilities, so that the constant which softmax takes away plays no
+part.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Asked(NamedTuple):
 
 
 WIDEST = 5.0
-"""Shifts beyond this many nats count as this much: a token that an attribute rules out has an exact shift of -inf."""
+"""Shifts beyond this many nats count as this much: that of a token which is ruled out is -inf."""
 LIKELY = 0.01
 """Tokens with at least this chance, by the oracle that was told nothing, may well come."""
 
@@ -57,10 +58,11 @@ class ShiftComparison:
     stakes: Tensor
     """(N,) KL(P(. | x_<t, a) || P(. | x_<t)) of the oracle: how much the attribute changes here."""
     likely: Tensor
-    """(2, M) exact and learned shift of every token that may well come, at every position; within `WIDEST`."""
+    """(2, M) exact and learned shift of every token that may well come, anywhere; within `WIDEST`."""
 
     def correlation(self, above: float = 0.5, told: bool = False) -> float:
-        """Pearson's, over tokens whose exact shift exceeds this many nats, up or down; NaN for fewer than two.
+        """Pearson's, over tokens whose exact shift exceeds this many nats, up or down; NaN for fewer than
+        two.
 
         Args:
             told: over the stories' own tokens only, instead of over all that may well come in their place.
@@ -69,7 +71,7 @@ class ShiftComparison:
         return torch.corrcoef(pairs[:, pairs[0].abs() > above])[0, 1].item()
 
     def closed(self, above: float = 0.1) -> float:
-        """Share of the base's divergence that is gone, over positions where the attribute changes this much."""
+        """Share of the base's divergence that is gone where the attribute changes this much."""
         chosen = self.stakes > above
         return 1 - (self.divergence[chosen].sum() / self.divergence_of_base[chosen].sum()).item()
 
@@ -87,7 +89,7 @@ def compare_shifts(tuned: TunedModel, oracle: Oracle, stories: Sequence[Asked]) 
 
 
 def rows_of_story(tuned: TunedModel, oracle: Oracle, story: Asked) -> tuple[Tensor, ...]:
-    """The fields of `ShiftComparison` for one story, over T + 1 positions: its end-of-text token counts too."""
+    """The fields of `ShiftComparison` for one story, over T + 1 positions, its end-of-text token's too."""
     end = oracle.tokenizer.end_of_text
     told = torch.tensor([*story.ids, end])[:, None]  # (T + 1, 1)
     conditional, free = oracle.log_probs(story.ids, story.attribute), oracle.log_probs(story.ids)

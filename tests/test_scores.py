@@ -1,4 +1,4 @@
-"""Scores of texts, and learned shifts beside exact ones, against counting and against models that are the oracle."""
+"""Scores of texts, and learned shifts beside exact ones, against counting and against the oracle itself."""
 
 from __future__ import annotations
 

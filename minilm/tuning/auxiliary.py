@@ -1,12 +1,13 @@
 """Auxiliary tuning: a small model whose logits are added to a frozen one's (Zeldes, Padnos, Sharir & Peleg,
 *Technical Report: Auxiliary Tuning and its Application to Conditional Text Generation*, 2020).
 
-    P(x_t | x_<t, a) = softmax(z_LM(x_<t) + z_AUX([a ; x_<t]))                                          (Eq. 4)
+    P(x_t | x_<t, a) = softmax(z_LM(x_<t) + z_AUX([a ; x_<t]))                                        (Eq. 4)
 
-By Bayes' rule P(x_t | x_<t, a) is proportional to P(x_t | x_<t) P(a | x_t, x_<t), so what the sum's second term has to
-learn is log P(a | x_t, x_<t), up to a constant: it never has to learn the language. The attribute a is m tokens before
-the text, so the shift of token x_t is read at position m + t - 1. The last projection starts at zero, and with it the
-shift. Without an attribute the auxiliary model reads the text alone, as when a base is to be moved to other texts.
+By Bayes' rule P(x_t | x_<t, a) is proportional to P(x_t | x_<t) P(a | x_t, x_<t), so what the sum's second
+term has to learn is log P(a | x_t, x_<t), up to a constant: it never has to learn the language. The
+attribute a is m tokens before the text, so the shift of token x_t is read at position m + t - 1. The last
+projection starts at zero, and with it the shift. Without an attribute the auxiliary model reads the text
+alone, as when a base is to be moved to other texts.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ class Auxiliary(Method):
     n_head: int = 4
     """Heads in each block."""
     feature_layers: int = 0
-    """Layers of the base whose output it reads; 0, the plain architecture, reads tokens by an embedding of its own."""
+    """Layers of the base that extract features; 0, the plain architecture, has an embedding of its own."""
     attribute_length: int = 16
     """Most tokens that an attribute may have."""
     columns: tuple[int, int] | None = None
-    """Which of the attribute's columns it reads, (first, end), where several models share them; None: all of them."""
+    """Which of the attribute's columns it reads, (first, end), where models share them; None: all."""
     strength: float = 1.0
     """Factor of the shift to begin with; see `minilm.tuning.strengths`."""
 
@@ -131,7 +132,7 @@ class AuxiliaryAttachment(Attachment):
 
 
 class PlainNetwork(nn.Module):
-    """A small language model with an embedding of its own, and one more map before its logits, at zero to begin with."""
+    """A small language model, embedding and all, with one more map before its logits that starts at zero."""
 
     def __init__(self, config: ModelConfig):
         super().__init__()

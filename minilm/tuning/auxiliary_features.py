@@ -1,10 +1,12 @@
-"""Auxiliary tuning with feature extraction: the small model reads what the frozen one's lower layers made of the text.
+"""Auxiliary tuning with feature extraction: the small model reads what the frozen one's lower layers made
+of the text.
 
     h_att = Proj(T_LM^{1..L}(a E_LM)) + Z_att        h_txt = Proj(T_LM^{1..L}(x E_LM)) + Z_txt
     z_AUX = Proj'(T_AUX([h_att ; h_txt])) E_LM^T
 
-Attribute and text go through the base apart, both from position 0, so that the text's features are those of the pass
-that is under way anyway. E_LM is the base's and stays as it is, but gradients pass through the product with it.
+Attribute and text go through the base apart, both from position 0, so that the text's features are those of
+the pass that is under way anyway. E_LM is the base's and stays as it is, but gradients pass through the
+product with it.
 """
 
 from __future__ import annotations

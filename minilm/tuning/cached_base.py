@@ -1,8 +1,9 @@
-"""Running the frozen model once for each text, however many epochs a tuning method at the logits is trained for.
+"""Running the frozen model once for each text, however many epochs a tuning method at the logits is trained
+for.
 
-What auxiliary tuning adds stands after the base, so nothing that is learnt changes what the base says of a text. Kept are
-its last residual stream, from which one product makes the logits again (they would take vocab / d_model times the room),
-and the lower layer whose features the auxiliary model reads.
+What auxiliary tuning adds stands after the base, so nothing that is learnt changes what the base says of a
+text. Kept are its last residual stream, from which one product makes the logits again (they would take
+vocab / d_model times the room), and the lower layer whose features the auxiliary model reads.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from minilm.tuning.tuned import TunedModel
 class CachedBase(nn.Module):
     """Reads and trains like a tuned model, and gives the same logits; what the base says of a text is kept.
 
-    A text is known by its tokens alone, so other data can never be taken for it. A model that reads causally says the same
-    of a text whatever stands after it: rows are kept with padding up to `width`, and serve at every length below.
+    A text is known by its tokens alone, so other data can never be taken for it. A model that reads
+    causally says the same of a text whatever stands after it: rows are kept with padding up to `width`, and
+    serve at every length below.
 
     Args:
-        tuned: its methods must act at the logits only.
-        width: tokens of the longest row that will be kept; longer ones are read anew each time. None: the window.
-        folder: keep the base's states there, for later runs too. None: in memory, and once they fill `memory_limit`
+        tuned: its methods must act at the logits only. width: tokens of the longest row that will be kept;
+        longer ones are read anew each time. None: the window. folder: keep the base's states there, for
+        later runs too. None: in memory, and once they fill `memory_limit`
             bytes, in a temporary file.
 
     Raises:
@@ -70,7 +72,7 @@ class CachedBase(nn.Module):
         return Output(self.tuned.sites().shift(reading), states)
 
     def states(self, tokens: Tensor) -> list[Tensor]:
-        """The base's residual streams, each (B, T, d); those of layers that nobody reads are left out as None."""
+        """The base's residual streams, each (B, T, d), with None for layers that nobody reads."""
         self.check_weights()
         padded = nn.functional.pad(tokens, (0, self.width - tokens.size(1)))  # (B, width)
         keys = [hashlib.sha256(row.numpy().tobytes()).digest() for row in padded.cpu()]
@@ -136,8 +138,8 @@ def check_acts_after(tuned: TunedModel) -> None:
     inside += ["the base's own weights"] if tuned.weights() else []
     if inside:
         raise ValueError(
-            f"{', '.join(tuned.methods)} acts at {', '.join(inside)}: what the base says changes as it learns, and cannot "
-            "be kept; auxiliary and side-tuning act at the logits only"
+            f"{', '.join(tuned.methods)} acts at {', '.join(inside)}: what the base says changes as it "
+            "learns, and cannot be kept; auxiliary and side-tuning act at the logits only"
         )
 
 

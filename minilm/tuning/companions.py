@@ -18,7 +18,7 @@ class Companion(Hashable, Protocol):
 def own_cache(reading: Reading, companion: Companion, n_before: int = 0) -> KVCache | None:
     """The companion's keys and values, brought to where the base's stand; None if the base keeps none.
 
-    Its length is 0 in the first pass over a text, and counts `n_before` more tokens than the text has ever after.
+    Its length is 0 in the first pass over a text, and later `n_before` more than the text's.
 
     Args:
         n_before: tokens, real or virtual, that the companion reads before the text.

@@ -1,11 +1,12 @@
 """Steering a model by the difference of two others, with no training of its own.
 
-DExperts (Liu et al. 2021):          z = z_base + alpha (z_expert - z_anti), within the top-p tokens of z_base   (Eq. 2)
-Proxy-tuning (Liu et al. 2024):      the same with alpha = 1 and all tokens; expert and anti-expert are a small model
-                                     after and before tuning, and the base is a large one.
+DExperts (Liu et al. 2021): z = z_base + alpha (z_expert - z_anti), within the top-p tokens of z_base  (Eq. 2)
+Proxy-tuning (Liu et al. 2024): the same with alpha = 1 and all tokens; expert and anti-expert are a small
+model after and before tuning, and the base is a large one.
 
-The difference of logits is a log-ratio of probabilities, up to a constant: what one model knows and the other does not.
-It is auxiliary tuning's shift, taken from two whole language models instead of being learnt.
+The difference of logits is a log-ratio of probabilities, up to a constant: what one model knows and the
+other does not. It is auxiliary tuning's shift, taken from two whole language models instead of being
+learnt.
 """
 
 from __future__ import annotations

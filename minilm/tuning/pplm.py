@@ -1,12 +1,15 @@
-"""PPLM: steering by gradients while writing, with no weight trained (Dathathri et al. 2020, *Plug and Play Language Models*).
+"""PPLM: steering by gradients while writing, with no weight trained (Dathathri et al. 2020, *Plug and Play
+Language Models*).
 
-Before each token, the keys and values of all earlier ones are moved a little, so that words of a bag become likelier:
+Before each token, the keys and values of all earlier ones are moved a little, so that words of a bag become
+likelier:
 
-    L = -log sum_{w in bag} p~(w) + 0.01 KL(p~ || p)          H <- H - 0.02 g / |g|^1.5,  g = dL/dH,  three times (Eq. 3)
-    x_t ~ p~^0.9 p^0.1, among the 10 likeliest                                                            (Section 3.3)
+    L = -log sum_{w in bag} p~(w) + 0.01 KL(p~ || p)   H <- H - 0.02 g / |g|^1.5, g = dL/dH, thrice (Eq. 3)
+    x_t ~ p~^0.9 p^0.1, among the 10 likeliest                                                  (Section 3.3)
 
-p is the untouched model's distribution, p~ that after the moved keys and values. What was moved stays so for the tokens that
-follow. Where auxiliary tuning pays once, in training, this pays four passes and three backward passes for every token.
+p is the untouched model's distribution, p~ that after the moved keys and values. What was moved stays so
+for the tokens that follow. Where auxiliary tuning pays once, in training, this pays four passes and three
+backward passes for every token.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class PPLM:
     def step(
         self, model: MiniLM, past: Past, last: Tensor, untouched: Tensor, wanted: Tensor
     ) -> tuple[Tensor, Past]:
-        """The moved log-probabilities (B, vocab) after the last token (B, 1), and the moved past with that token."""
+        """The moved log-probabilities (B, vocab) after the last token (B, 1), and the past that has it."""
         for _ in range(self.steps if past.length else 0):
             past = self.move(model, past, last, untouched, wanted)
         with torch.no_grad():
@@ -114,7 +117,7 @@ class PPLM:
 
 
 class Past(KVCache):
-    """Keys and values (L, B, H, S, p) that gradients pass through: new ones are put beside them, not written into them."""
+    """Keys and values (L, B, H, S, p) that gradients pass through: new ones are put beside, not into them."""
 
     def __init__(self, keys: Tensor, values: Tensor):
         self.keys, self.values, self.lengths, self.companions = keys, values, None, {}
@@ -148,6 +151,6 @@ def check_request(model: MiniLM, tokens: Tensor, bag: Sequence[int], max_new_tok
     check_ids(torch.tensor(list(bag)), model.config.vocab_size)
     if max_new_tokens < 1 or tokens.size(1) + max_new_tokens - 1 > model.window:
         raise ValueError(
-            f"{tokens.size(1)} tokens and {max_new_tokens} new ones: there must be at least one new token, and all must fit "
-            f"into a window of {model.window}"
+            f"{tokens.size(1)} tokens and {max_new_tokens} new ones: there must be at least one new "
+            f"token, and all must fit into a window of {model.window}"
         )

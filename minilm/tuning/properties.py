@@ -1,5 +1,5 @@
-"""What sets the methods apart, asked of the methods themselves: the comparison that opens the report on auxiliary tuning
-(Zeldes et al. 2020, Table 1), for every method of the library.
+"""What sets the methods apart, asked of the methods themselves: the comparison that opens the report on
+auxiliary tuning (Zeldes et al. 2020, Table 1), for every method of the library.
 
 Nothing here is typed in. Each method is attached to a tiny model, its weights are moved, and it is looked at.
 """
@@ -28,7 +28,7 @@ class Properties(NamedTuple):
     adds_parameters: bool
     """There are trained weights beside those."""
     outside_the_base: bool
-    """It acts at the logits alone: no gradient passes through the base's layers, and what these say can be kept."""
+    """It acts at the logits alone: no gradient passes through the base, which need run only once."""
     takes_attribute: bool
     """One trained model can be told what to write, in tokens that are no part of the text."""
     keeps_window: bool

@@ -73,7 +73,7 @@ class RowStore:
 
 
 class RowFile:
-    """Keys and rows one after the other in a file that only grows; half a row at its end, after a crash, is cut off."""
+    """Keys and rows in a file that only grows; half a row at its end, after a crash, is cut off."""
 
     def __init__(self, path: Path, row_size: int):
         self.row_size = row_size
@@ -119,6 +119,6 @@ def check_origin(folder: Path, about: dict[str, object]) -> None:
     for name, value in about.items():
         if written.get(name) != value:
             raise ValueError(
-                f"{folder} was made for {name}={written.get(name)}, but here it is {value}: name another folder, "
-                "or delete this one"
+                f"{folder} was made for {name}={written.get(name)}, but here it is {value}: name "
+                "another folder, or delete this one"
             )

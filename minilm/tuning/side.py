@@ -1,10 +1,11 @@
 """Side-tuning: a second network beside the frozen one, and a learnt mixture of the two (Zhang et al. 2020,
 *Side-Tuning: A Baseline for Network Adaptation via Additive Side Networks*).
 
-    R(x) = sigmoid(a) B(x) + (1 - sigmoid(a)) S(x)          a = 0 to begin with                          (Eq. 1)
+    R(x) = sigmoid(a) B(x) + (1 - sigmoid(a)) S(x)          a = 0 to begin with                        (Eq. 1)
 
-Both read the same input. A new side network knows nothing, so the mixture starts with logits half as large as the base's.
-The paper starts S as a copy of the base, or of a smaller network that was taught to be like it.
+Both read the same input. A new side network knows nothing, so the mixture starts with logits half as large
+as the base's. The paper starts S as a copy of the base, or of a smaller network that was taught to be like
+it.
 """
 
 from __future__ import annotations

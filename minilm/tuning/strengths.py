@@ -1,7 +1,8 @@
 """How strongly a shift of the logits is heard: a factor that can be turned while generating.
 
-With z_AUX = log P(a | x_t, x_<t), a strength s samples in proportion to P(x_t | x_<t) P(a | x_t, x_<t)^s: 0 is the
-base, 1 the conditional distribution, more of it asks for the attribute sooner than the texts that have it do.
+With z_AUX = log P(a | x_t, x_<t), a strength s samples in proportion to P(x_t | x_<t) P(a | x_t, x_<t)^s: 0
+is the base, 1 the conditional distribution, more of it asks for the attribute sooner than the texts that
+have it do.
 """
 
 from __future__ import annotations

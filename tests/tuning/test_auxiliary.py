@@ -36,7 +36,7 @@ ATTRIBUTE = torch.tensor([[7, 3, 30], [12, 12, 5]])
 
 
 class ByHand:
-    """The equations once more: row vectors, one text at a time, attention as a loop over heads and queries."""
+    """The equations once more: row vectors, one text at a time, attention by loops over heads and queries."""
 
     def __init__(self, tuned: TunedModel):
         (attachment,) = tuned.attachments.values()

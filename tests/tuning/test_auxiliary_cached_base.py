@@ -1,4 +1,4 @@
-"""The base run once for each text: the same losses, whatever the batches, the place of keeping and the epoch."""
+"""The base run once for each text: the same losses, wherever it is kept, in every epoch."""
 
 from __future__ import annotations
 
