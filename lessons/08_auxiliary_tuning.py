@@ -588,4 +588,4 @@ with tempfile.TemporaryDirectory() as folder:
         print(str(error).partition(" was made for ")[2].partition("=")[0], "differs: refused")
 
 # %% [markdown]
-# With this the tour of methods is complete. [9. The unified view](09_unified_view.ipynb) puts them side by side.
+# With this the tour of methods is complete: all that is left is to lay them side by side, on one model, one task and one budget.
