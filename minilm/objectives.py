@@ -118,30 +118,6 @@ class Documents:
         return Batch(window[:, :-1], window[:, 1:])
 
 
-class Stages:
-    """Batches of one maker, then of another: for runs that begin with something easier.
-
-    Args:
-        makers: batch makers, in order.
-        lengths: how many batches each but the last one gives.
-    """
-
-    def __init__(self, makers: Sequence[NextToken | Documents], lengths: Sequence[int]):
-        if len(lengths) != len(makers) - 1:
-            raise ValueError(
-                f"{len(makers)} stages need {len(makers) - 1} lengths, but there are {len(lengths)}"
-            )
-        self.makers, self.lengths = makers, lengths
-
-    def batch(self, index: int) -> Batch:
-        """The batch with this index, always the same."""
-        for maker, length in zip(self.makers, self.lengths, strict=False):
-            if index < length:
-                return maker.batch(index)
-            index -= length
-        return self.makers[-1].batch(index)
-
-
 class Completions:
     """Prompts with what should follow them; only the targets count, prompts and padding ask for nothing.
 

@@ -1,4 +1,4 @@
-"""Batches of prompts with targets, and stages of batches."""
+"""Batches of prompts with targets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.objectives import IGNORE, Completions, Documents, Stages
+from minilm.objectives import IGNORE, Completions
 
 ids = st.lists(st.integers(1, 9), min_size=1, max_size=6)
 
@@ -61,13 +61,3 @@ def test_attributes_stay_with_their_examples():
 def test_bad_examples(examples, complaint):
     with pytest.raises(ValueError, match=complaint):
         Completions(examples, batch_size=2, window=4)
-
-
-def test_stages_come_one_after_the_other():
-    short, long = (Documents([[1, 2, 3], [4, 5]], 0, length, 2) for length in (2, 4))
-    maker = Stages([short, long], [3])
-    widths = [maker.batch(index).tokens.size(1) for index in range(5)]
-    assert widths == [2, 2, 2, 4, 4]
-    assert torch.equal(maker.batch(4).tokens, long.batch(1).tokens)
-    with pytest.raises(ValueError, match="2 stages need 1 lengths"):
-        Stages([short, long], [])

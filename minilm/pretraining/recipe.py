@@ -23,9 +23,6 @@ class Recipe:
     """Token ids, the special one included."""
     context_length: int = 128
     """Longest text that the model will read, in tokens."""
-    first_context_length: int | None = None
-    """Shorter windows for the first half of the steps, as many more of them: what is told in one story is learnt faster
-    where no other story stands in the window."""
     n_layer: int = 3
     """Number of transformer blocks."""
     n_head: int = 12
@@ -62,11 +59,10 @@ STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 RECIPES: dict[str, Recipe] = {
     "lesson": Recipe(training=TrainingConfig(steps=1500, evaluate_every=150, **STORY_RATES)),
     "bundled": Recipe(
-        n_story=100_000,
+        n_story=150_000,
         context_length=256,
-        first_context_length=128,
         batch_size=8,
-        training=TrainingConfig(steps=6000, evaluate_every=500, **STORY_RATES),
+        training=TrainingConfig(steps=10_000, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",

@@ -15,11 +15,9 @@ from minilm.checkpoint import save_pretrained
 from minilm.files import atomic_file
 from minilm.generation import generate
 from minilm.model import MiniLM
-from minilm.objectives import Stages
 from minilm.pretraining.corpus import Corpus, corpus_named
 from minilm.pretraining.recipe import Recipe
 from minilm.training import Callback, TrainingResult, train
-from minilm.training.loop import BatchMaker
 
 
 @dataclass(frozen=True)
@@ -139,7 +137,7 @@ def pretrain(
 
     result = train(
         model,
-        batches_for(recipe, corpus),
+        corpus.batches(recipe.context_length, recipe.batch_size, recipe.training.seed),
         recipe.training,
         evaluate=corpus.loss,
         sample=sample,
@@ -149,13 +147,3 @@ def pretrain(
         stop=stop,
     )
     return Pretrained(recipe, corpus, model, result, corpus.loss(model))
-
-
-def batches_for(recipe: Recipe, corpus: Corpus) -> BatchMaker:
-    """The windows that a recipe asks for, short ones first if it says so."""
-    seed, short = recipe.training.seed, recipe.first_context_length
-    whole = corpus.batches(recipe.context_length, recipe.batch_size, seed)
-    if short is None:
-        return whole
-    more = recipe.batch_size * recipe.context_length // short
-    return Stages([corpus.batches(short, more, seed), whole], [recipe.training.steps // 2])

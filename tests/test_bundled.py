@@ -1,0 +1,52 @@
+"""The checkpoint that comes with the course: small, near the floor, and for the most part a teller of stories that its world can tell."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import pytest
+import torch
+
+from minilm import generate, load_pretrained
+from minilm.checkpoint import BUNDLED
+from minilm.pretraining.corpus import StoryCorpus
+from minilm.storyworld import Oracle, StoryWorld
+
+FOLDER = BUNDLED / "storyworld"
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load_pretrained("storyworld")
+
+
+def test_it_is_small():
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 10e6
+
+
+def test_its_card_names_the_bytes_of_its_files():
+    card = (FOLDER / "README.md").read_text(encoding="utf-8")
+    digests = dict(re.findall(r"([0-9a-f]{64})  (\S+)", card))
+    files = {file for file in FOLDER.iterdir() if file.name != "README.md"}
+    for file in files:
+        assert hashlib.sha256(file.read_bytes()).hexdigest() in digests, file.name
+    assert len(digests) == len(files)
+
+
+def test_it_stands_within_two_percent_of_the_floor(bundled):
+    model, tok = bundled
+    world = StoryWorld()
+    held_out = [tok.encode(story.text) for story in world.sample(120, seed=20_000)]
+    corpus = StoryCorpus(tok, [], held_out, world)
+    assert 1 < corpus.loss(model) / corpus.floor < 1.02
+
+
+def test_most_of_its_stories_are_possible(bundled):
+    model, tok = bundled
+    oracle, end = Oracle(StoryWorld(), tok), tok.end_of_text
+    start = torch.full((100, 1), end)
+    told = generate(model, start, 150, seed=7, stop_token=end)[:, 1:].tolist()
+    stories = [ids[: ids.index(end) + 1] for ids in told if end in ids]
+    possible = [story for story in stories if oracle.left_world(story) is None]
+    assert len(possible) >= 70  # what it does not copy yet, above all relatives, costs the others
