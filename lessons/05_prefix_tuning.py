@@ -448,11 +448,11 @@ print(
 #
 # | claim | here |
 # |---|---|
-# | A thousandth of the parameters comes close to fine-tuning (Li and Liang 2021, table 1: 0.1%) | the losses of `network` and `fine-tuning`; at this size eight slots are about 1%, since the model is small |
-# | Carries over to unseen topics better than fine-tuning (section 6.4) | the last table |
+# | A thousandth of the parameters comes close to fine-tuning (Li and Liang 2021, table 1: 0.1%) | the losses of `network` and `fine-tuning`: eight slots are about 1% of so small a model, and a gap remains |
+# | Carries over to unseen topics better than fine-tuning (section 6.4) | the last table, and the two rises below it |
 # | Training the slots directly is unstable, and worse (section 4.3) | `direct` beside `network`, each at a rate that suits it |
-# | Starting from real words helps most where data is scarce (section 7.4, figure 5) | `from words` beside `direct`, on 400 examples |
-# | Embeddings only are weaker (section 7.2, table 4) | `prompt` beside the rest |
+# | Starting from real words helps most where data is scarce (section 7.4, figure 5) | `from words` beside `direct`: with 400 examples it made no great difference in the saved run |
+# | Embeddings only are weaker (section 7.2, table 4), above all in small models (Lester et al. 2021, figure 1) | `prompt` beside the rest |
 #
 # ## Traps
 #

@@ -86,8 +86,8 @@ RATES = {
     "adapter": 1e-2,
     "parallel-adapter": 3e-2,
     "mam": 2e-2,
-    "inducer": 1e-2,
-    "mam-inducer": 1e-2,
+    "inducer": 3e-2,
+    "mam-inducer": 3e-2,
 }
 """Method -> a learning rate that suits small models; the papers' are for models a hundred times as large."""
 
