@@ -44,7 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(size)
         runs = (build(lesson, size, save=not options.dry_run) for lesson in lessons)
-        problems = [problem for problem in runs if problem]
+        try:
+            problems = [problem for problem in runs if problem]
+        except KeyboardInterrupt:
+            print("stopped; what was built before is saved", file=sys.stderr)
+            return 130
     for problem in problems:
         print(problem, file=sys.stderr)
     print(f"lessons: {len(lessons)}, problems: {len(problems)}")
@@ -71,7 +75,7 @@ def execute(notebook: NotebookNode, lesson: Lesson, size: Profile) -> str | None
         kernel_name="python3",
         timeout=CELL_TIMEOUT,
         record_timing=False,
-        extra_arguments=["--log-level=ERROR"],  # or each kernel warns that it talks over TCP
+        extra_arguments=["--log-level=CRITICAL"],  # a cell's errors are in its output
         resources={"metadata": {"path": str(lesson.notebook.parent)}},
     )
     at = 0
@@ -87,6 +91,8 @@ def execute(notebook: NotebookNode, lesson: Lesson, size: Profile) -> str | None
             client.execute(env={**os.environ, VARIABLE: size.name})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             return f"{lesson.name}, {_place(notebook, at)}:\n{_COLOURS.sub('', str(error))}"
+        except AssertionError:  # nbclient has ended the kernel on Ctrl-C, and finds none when it tidies up
+            raise KeyboardInterrupt from None
         bar.update(bar.total - bar.n)
     return None
 

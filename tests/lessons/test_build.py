@@ -1,5 +1,10 @@
 """Building: a lesson runs alone beside its notebook, a failure names its place and leaves the saved notebook be."""
 
+import signal
+import subprocess
+import sys
+import time
+
 import nbformat
 import pytest
 
@@ -44,6 +49,38 @@ def test_a_failing_lesson_is_told_with_its_place_and_leaves_the_notebook_as_it_w
     problem = build.build(lesson, PROFILES["smoke"])
     assert "00_lesson, cell 3 (below “Where it breaks”)" in problem
     assert "ValueError: the learning rate is -1" in problem
+    assert lesson.notebook.read_text(encoding="utf-8") == "as it was"
+
+
+def test_a_kernel_that_dies_is_told_with_its_place(lesson):
+    lesson.source.write_text(
+        "# %% [markdown]\n# # A lesson\n\n# %%\nimport os\n\nos._exit(1)\n", encoding="utf-8"
+    )
+    assert build.build(lesson, PROFILES["smoke"]) == "00_lesson, cell 1 (below “A lesson”):\nKernel died"
+
+
+def test_ctrl_c_stops_in_one_line_and_leaves_the_notebook_as_it_was(lesson):
+    mark = lesson.notebook.with_suffix(".running")
+    lesson.source.write_text(
+        f"# %%\nimport time\n\nopen({str(mark)!r}, 'w').close()\ntime.sleep(60)\n", encoding="utf-8"
+    )
+    lesson.notebook.write_text("as it was", encoding="utf-8")
+    code = f"""
+from pathlib import Path
+from lessons import build
+from lessons.convert import Lesson
+build.find_lessons = lambda names: [Lesson(Path({str(lesson.source)!r}), Path({str(lesson.notebook)!r}))]
+raise SystemExit(build.main(["--profile", "smoke"]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    while not mark.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "stopped" in said.splitlines()[-1]
+    assert "Traceback" not in said
     assert lesson.notebook.read_text(encoding="utf-8") == "as it was"
 
 
