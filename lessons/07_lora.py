@@ -471,4 +471,4 @@ print(f"each row is what its model gives alone, to 1e-4: {apart < 1e-4}")
 # - **A base that is not the one.** An adapter fits every base of its shape, and suits only its own: files of this library carry the
 #   base's fingerprint, and loading compares it.
 #
-# Next: lesson 8, auxiliary tuning, which leaves the model alone and shifts its logits.
+# Next: [8. Auxiliary tuning](08_auxiliary_tuning.ipynb), which leaves the model alone and shifts its logits.
