@@ -117,7 +117,7 @@ def pretrain(
     Args:
         corpus: the text; made from the recipe if None.
         callbacks, progress, folder, stop: as for `minilm.train`.
-        sample_tokens: length of the sample shown at each evaluation.
+        sample_tokens: length of the sample shown at each evaluation, at most what the model's window holds.
         temperature: of these samples.
 
     Raises:
@@ -129,10 +129,8 @@ def pretrain(
 
     def sample(model: MiniLM) -> str:
         start = torch.tensor([corpus.opening], device=model.device)
-        end = corpus.tokenizer.end_of_text
-        tokens = generate(model, start, sample_tokens, temperature, seed=0, stop_token=end)[
-            0, start.size(1) :
-        ]
+        end, room = corpus.tokenizer.end_of_text, min(sample_tokens, model.window - start.size(1))
+        tokens = generate(model, start, room, temperature, seed=0, stop_token=end)[0, start.size(1) :]
         return corpus.tokenizer.decode([token for token in tokens.tolist() if token != end])
 
     result = train(
