@@ -234,7 +234,7 @@ settings = PretrainingSettings(
     n_head=size.pick(smoke=4, cpu=12, gpu=12),
     learning_rate=size.pick(smoke=0.01, cpu=0.01, gpu=0.003),
     batch_size=size.pick(smoke=4, cpu=16, gpu=64),
-    steps=size.pick(smoke=10, cpu=600, gpu=2000),
+    steps=size.pick(smoke=10, cpu=800, gpu=2000),
     temperature=1.0,
 )
 lab = PretrainingLab(
