@@ -33,7 +33,9 @@ endif
 .PHONY: lab test course lessons bench lock clean setup venv moved
 setup: $(STAMP)
 
+# Trusted, the saved notebooks show their pictures at once; untrusted, JupyterLab takes all styles and SVG out of them.
 lab: setup
+	@$(RUN) -m jupyter trust notebooks/*.ipynb >/dev/null
 	$(RUN) -m jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS) notebooks/00_welcome.ipynb
 
 # One thread a worker: the notebooks and the tests share the cores. A notebook is one file, so one kernel, so one worker.
