@@ -121,7 +121,7 @@ def encode(tokenizer: BPETokenizer, record: Question) -> Example:
     return [id for id, _ in encoded], [asked for _, asked in encoded]
 
 
-def long_base(steps: int = 200) -> tuple[MiniLM, BPETokenizer]:
+def long_base(steps: int = 500) -> tuple[MiniLM, BPETokenizer]:
     """The bundled checkpoint with more positions, trained on with stories in a row; made once and kept."""
     if not BASE.is_dir():
         model, tokenizer = load_pretrained("storyworld")
@@ -133,7 +133,7 @@ def long_base(steps: int = 200) -> tuple[MiniLM, BPETokenizer]:
         longer.load_state_dict({**weights, "position_embedding.weight": positions})
         texts = [tokenizer.encode(story.text) for story in StoryWorld().sample(20_000, seed=71)]
         batches = Documents(texts, tokenizer.end_of_text, CONTEXT_LENGTH, 8)
-        config = TrainingConfig(steps=steps, learning_rate=1e-3, optimizer="adamw", device="cpu")
+        config = TrainingConfig(steps=steps, learning_rate=3e-3, optimizer="adamw", device="cpu")
         print("base:", train(longer, batches, config, progress=False).records[-1].loss, "nats per token")
         save_pretrained(BASE, longer, tokenizer)
     return load_pretrained(BASE)
