@@ -127,9 +127,8 @@ def long_base(steps: int = 500) -> tuple[MiniLM, BPETokenizer]:
         model, tokenizer = load_pretrained("storyworld")
         longer = MiniLM(ModelConfig(**{**vars(model.config), "context_length": CONTEXT_LENGTH}))
         weights = model.state_dict()
-        positions = weights["position_embedding.weight"].repeat(2, 1)[
-            :CONTEXT_LENGTH
-        ]  # a start to train on from
+        # The further positions begin as copies of the first, to be trained on from there.
+        positions = weights["position_embedding.weight"].repeat(2, 1)[:CONTEXT_LENGTH]
         longer.load_state_dict({**weights, "position_embedding.weight": positions})
         texts = [tokenizer.encode(story.text) for story in StoryWorld().sample(20_000, seed=71)]
         batches = Documents(texts, tokenizer.end_of_text, CONTEXT_LENGTH, 8)
@@ -149,9 +148,8 @@ def score(model, examples: Sequence[Example]) -> tuple[float, float]:
         n_token += asked.sum().item()
         # Greedy decoding gives an answer just if each of its tokens is the likeliest after those before it.
         wrong = asked & (logits.argmax(-1) != batch.targets)
-        number = (asked & ~F.pad(asked, (1, 0))[:, :-1]).cumsum(
-            dim=1
-        )  # (B, T) of the answer that a token is in
+        begins = asked & ~F.pad(asked, (1, 0))[:, :-1]
+        number = begins.cumsum(dim=1)  # (B, T) of the answer that a token is in
         for row_wrong, row_asked, row_number in zip(wrong, asked, number, strict=True):
             answers = set(row_number[row_asked].tolist())
             n_answer += len(answers)

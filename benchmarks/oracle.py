@@ -73,9 +73,8 @@ def martingale(world: StoryWorld, oracle: Oracle, stories: list[Story], attribut
     """How far the mean posterior strays from the prior at any position."""
     tracks = [oracle.posterior(oracle.tokenizer.encode(story.text), attribute).numpy() for story in stories]
     longest = max(map(len, tracks))
-    table = np.array(
-        [np.pad(track, (0, longest - len(track)), mode="edge") for track in tracks]
-    )  # (n, T + 1)
+    rows = [np.pad(track, (0, longest - len(track)), mode="edge") for track in tracks]
+    table = np.array(rows)  # (n, T + 1)
     errors = table.std(0) / math.sqrt(len(table))
     moved = errors > 1e-9
     worst = (abs(table.mean(0) - table[0, 0])[moved] / errors[moved]).max()

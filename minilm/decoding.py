@@ -80,9 +80,8 @@ class Decoder:
             self.ahead, self.lookup.n_right = [], 0
         guesses = self.guess()
         new = torch.tensor([[token, *guesses]], device=self.tokens.device)
-        after, *further = self.model(new, cache=self.cache, **self.options).logits.unbind(
-            1
-        )  # (1, vocab) each
+        logits = self.model(new, cache=self.cache, **self.options).logits  # (1, 1 + guesses, vocab)
+        after, *further = logits.unbind(dim=1)
         self.ahead = list(zip(guesses, further, strict=True))
         return after
 

@@ -72,9 +72,8 @@ def generate(
     new = [step.token for step in steps]
     if not new:
         return tokens
-    new += new[-1:] * (
-        max_new_tokens - len(new)
-    )  # once every row has stopped, the last token is the stop token
+    # Once every row has stopped, the last token is the stop token.
+    new += new[-1:] * (max_new_tokens - len(new))
     return torch.cat([tokens.to(new[0].device), torch.stack(new, dim=1)], dim=1)
 
 
@@ -167,9 +166,8 @@ def next_token_probabilities(
 ) -> Tensor:
     """The distribution (B, vocab) that a token is drawn from, given logits (B, vocab)."""
     logits = logits.float()
-    logits = (logits - logits.amax(dim=-1, keepdim=True)) / (
-        temperature or 1.0
-    )  # the tiniest temperature overflows to -inf
+    # With the largest at 0, the tiniest temperature can only overflow to -inf.
+    logits = (logits - logits.amax(dim=-1, keepdim=True)) / (temperature or 1.0)
     if top_k is not None and top_k < logits.size(-1):
         threshold = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < threshold, float("-inf"))
@@ -180,9 +178,8 @@ def next_token_probabilities(
 def keep_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """The fewest likeliest tokens whose probabilities reach top_p, scaled to sum to 1."""
     ranked, order = probabilities.sort(dim=-1, descending=True)
-    before = (
-        ranked.cumsum(dim=-1) - ranked
-    )  # mass of the tokens ranked above; 0 for the first, which always stays
+    # Mass of the tokens ranked above: 0 for the first, which always stays.
+    before = ranked.cumsum(dim=-1) - ranked
     kept = ranked.masked_fill(before >= top_p, 0.0)
     kept = kept / kept.sum(dim=-1, keepdim=True)
     return torch.zeros_like(probabilities).scatter(-1, order, kept)
@@ -190,9 +187,8 @@ def keep_nucleus(probabilities: Tensor, top_p: float) -> Tensor:
 
 def uniform_draws(seed: int | None, n_row: int, n_step: int) -> Tensor:
     """(B, new) numbers in [0, 1), one stream a row, made on the CPU so that every device gets the same."""
-    seed = (
-        torch.Generator().seed() if seed is None else seed
-    )  # a fresh one, and torch's own generator stays as it is
+    # A fresh seed comes from a fresh generator, so that torch's own stays as it is.
+    seed = torch.Generator().seed() if seed is None else seed
     streams = [torch.Generator().manual_seed((seed * 1_000_003 + row) % 2**63) for row in range(n_row)]
     return torch.stack(
         [torch.rand(n_step, generator=generator, dtype=torch.float64) for generator in streams]

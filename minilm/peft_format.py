@@ -94,9 +94,8 @@ def _fuse(
     changes = {site: attachment.changes[f"{site}-{layer}"] for site in sites}
     some = changes[sites[0]].B
     places = MODULES[module]
-    blocks = torch.zeros(
-        len(places) * some.size(1), len(sites) * method.rank, dtype=some.dtype
-    )  # (d_out, k r)
+    shape = len(places) * some.size(1), len(sites) * method.rank  # (d_out, k r)
+    blocks = torch.zeros(shape, dtype=some.dtype)
     bias = torch.zeros(blocks.size(0), dtype=some.dtype)
     for number, (site, change) in enumerate(changes.items()):
         rows = slice(places.index(site) * some.size(1), (places.index(site) + 1) * some.size(1))

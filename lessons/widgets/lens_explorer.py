@@ -64,9 +64,8 @@ class LensExplorer(Explorer):
             model(torch.tensor([ids], device=model.device))
         base = getattr(model, "base", model)
         logits = [base.predict(state) for state in seen.states[:-1]] + [seen.logits.combined]
-        believed = torch.stack(
-            [each[0].float().softmax(dim=-1).cpu() for each in logits], dim=1
-        )  # (T, layers, vocab)
+        believed = [each[0].float().softmax(dim=-1).cpu() for each in logits]
+        believed = torch.stack(believed, dim=1)  # (T, layers, vocab)
         following = [*ids[1:], None]
         return [
             Reading([self.layer(row, target) for row in rows])

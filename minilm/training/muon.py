@@ -55,9 +55,8 @@ class Muon(torch.optim.Optimizer):
                 self._step_together(parameters, group["lr"], group["momentum"], group["weight_decay"])
 
     def _step_together(self, parameters: list[nn.Parameter], rate: float, mu: float, decay: float) -> None:
-        updates = torch.stack(
-            [self._momentum(parameter, mu) for parameter in parameters]
-        )  # (n, rows, columns)
+        updates = [self._momentum(parameter, mu) for parameter in parameters]
+        updates = torch.stack(updates)  # (n, rows, columns)
         rows, columns = updates.shape[1:]
         scaled = rate * max(1.0, rows / columns) ** 0.5
         for parameter, update in zip(parameters, orthogonalise(updates), strict=True):

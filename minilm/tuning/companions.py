@@ -28,10 +28,8 @@ def own_cache(reading: Reading, companion: Companion, n_before: int = 0) -> KVCa
         return None
     if companion not in cache.companions:
         own = companion.new_cache(reading.tokens.size(0), cache.capacity + n_before)
-        cache.companions[companion] = (
-            own,
-            n_before - (cache.length - n_new),
-        )  # the base has virtual tokens too
+        # The base may have read virtual tokens too, which the companion has not.
+        cache.companions[companion] = (own, n_before - (cache.length - n_new))
         return own
     own, ahead = cache.companions[companion]
     own.length = cache.length - n_new + ahead  # the base has counted the new tokens already

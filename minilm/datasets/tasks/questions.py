@@ -104,9 +104,8 @@ def askable(world: StoryWorld, story: Story, names: list[str]) -> list[Askable]:
 def short_answers(thing: str, document: str) -> tuple[str, ...]:
     """The object as the fact has it, and its last word where that says as much: "red kite", "kite"."""
     *_, noun = thing.split()
-    bare = document.count(noun) > document.count(
-        thing
-    )  # the document itself says "kite" for "red kite" somewhere
+    # Whether the document itself says "kite" for "red kite" somewhere.
+    bare = document.count(noun) > document.count(thing)
     return (thing, noun) if bare and noun != thing else (thing,)
 
 
