@@ -71,6 +71,9 @@ class Callback:
     def on_end(self, result: TrainingResult) -> None:
         """After the last step, also of a run that was stopped."""
 
+    def on_error(self, error: BaseException) -> None:
+        """In place of `on_end`, if the run ends in an error, which is then raised."""
+
 
 class ProgressBar(Callback):
     """A line with time left and loss, in a terminal or in a notebook."""
@@ -86,3 +89,7 @@ class ProgressBar(Callback):
 
     def on_end(self, result: TrainingResult) -> None:
         self.bar.close()
+
+    def on_error(self, error: BaseException) -> None:
+        if hasattr(self, "bar"):  # an error may come before it is told of the start
+            self.bar.close()

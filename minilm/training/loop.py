@@ -142,6 +142,14 @@ class _Loop:
         torch.manual_seed(config.seed + world.rank)
 
     def run(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
+        """The whole run, of whose end every listener hears, however it ends."""
+        try:
+            return self.go(listeners, stop)
+        except BaseException as error:  # an interrupt of the kernel too
+            self.tell(listeners, "on_error", error)
+            raise
+
+    def go(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
         """Steps until the last one, or until somebody says stop."""
         self.model.train()
         started, result = time.perf_counter() - self.result.seconds, self.result

@@ -43,6 +43,22 @@ class Witness(Callback):
         return [type(event).__name__ for event in self.events]
 
 
+def test_listeners_hear_of_an_error_in_place_of_the_end(model, batches):
+    class Told(Witness):
+        def on_error(self, error: BaseException) -> None:
+            self.events.append(error)
+
+    told, failure = Told(), RuntimeError("the disk is full")
+
+    def fail(model):
+        raise failure
+
+    with pytest.raises(RuntimeError, match="the disk is full"):
+        train(model, batches, TrainingConfig(steps=3), evaluate=fail, callbacks=[told])
+    assert told.kinds() == ["RunInfo", "RuntimeError"]
+    assert told.events[-1] is failure
+
+
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
 def test_a_pattern_is_learnt(model, batches, optimizer):
     config = TrainingConfig(steps=150, learning_rate=0.01, optimizer=optimizer)
