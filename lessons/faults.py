@@ -16,6 +16,9 @@ from lessons.convert import CHECKED, EXERCISE, KEY, MAY_RAISE, ROOT, SOLUTION, L
 EXERCISES = 3
 """How many exercises a lesson has at least; the welcome, lesson 00, is free of that."""
 
+EXPLORER_ERROR = 'class="status error"'
+"""In what an explorer shows after its code has raised."""
+
 _CALL = re.compile(r'^(exercise|check|solution)\(\s*"([^"]+)"', re.MULTILINE)
 _TAGS = {"exercise": KEY, "check": EXERCISE, "solution": SOLUTION}
 _PLACES = (
@@ -60,6 +63,8 @@ def _execution_faults(saved: NotebookNode) -> Iterator[str]:
             yield f"cell {index} is tagged {CHECKED} and has no output to compare"
         if MAY_RAISE not in tags and any(output.output_type == "error" for output in cell.outputs):
             yield f"cell {index} ended in an error"
+        if any(EXPLORER_ERROR in _text(output) for output in cell.outputs):
+            yield f"cell {index} shows an explorer that tells of an error"
 
 
 def _machine_faults(saved: NotebookNode) -> Iterator[str]:

@@ -78,7 +78,8 @@ from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings
 from lessons.widgets.shift_explorer import ShiftExplorer
 from lessons.widgets.smoothing import SmoothingExplorer
 from lessons.widgets.truth_explorer import TruthExplorer
-from lessons.widgets.tuning_lab import TuningLab, TuningSettings
+from lessons.widgets.tuning_lab import TuningLab
+from lessons.widgets.tuning_settings import TuningSettings
 
 __all__ = [
     "AttentionExplorer",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
 
 from IPython import get_ipython
 from IPython.display import DisplayHandle, display
@@ -85,11 +84,10 @@ class TrainingDashboard(Explorer, Callback):
         self.newest.state = "stopped" if result.stopped else "finished"
         self.settle()
 
-    def abandon(self, runs: Sequence[Run]) -> None:
-        """Runs that have ended in an error, which whoever called `train` gets to see."""
-        for run in runs:
-            run.state = "failed"
-        self.settle()
+    def on_error(self, error: BaseException) -> None:
+        if self.runs and self.newest.state == "running":  # an error may come before the start is told
+            self.newest.state = "failed"
+            self.settle()
 
     def draw_if_due(self) -> None:
         """Draw, unless the last drawing is so fresh that another would cost the training more than its share."""

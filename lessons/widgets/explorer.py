@@ -30,7 +30,7 @@ class Explorer:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self._body = ""
+        self._status = self._body = ""
         self._lock = threading.RLock()  # frontends may answer two controls at once, on two threads
         self.output = widgets.HTML(layout=Layout(width="auto", margin="0"))
         self.box = widgets.VBox([self.output], layout=Layout(width="100%", overflow="visible"))
@@ -38,6 +38,10 @@ class Explorer:
     def view(self) -> str:
         """Self-contained HTML of what is chosen now."""
         raise NotImplementedError
+
+    def still(self) -> str:
+        """The same where no control can be turned, as in a saved notebook; subclasses may say more there, or less."""
+        return self._body
 
     def summary(self) -> str:
         """One line of text that depends on nothing but how the explorer was made."""
@@ -59,14 +63,16 @@ class Explorer:
             except Exception as error:  # noqa: BLE001 - whatever it is, the reader must see it
                 self.fail(error)
             else:
-                self.output.value = (status_line(note) if note else "") + self._body
+                self._status = status_line(note) if note else ""
+                self.output.value = self._status + self._body
 
     def fail(self, error: Exception) -> None:
         """Say in the status line what went wrong, and keep the last good view below it."""
         with self._lock:
             self.error = error
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self.output.value = status_line(f"{kind}{error}", is_error=True) + self._body
+            self._status = status_line(f"{kind}{error}", is_error=True)
+            self.output.value = self._status + self._body
 
     def guard(self, action: Callable[[], object]) -> Callable[..., None]:
         """The action as a button's callback: what it raises shows in the status line."""
@@ -80,7 +86,9 @@ class Explorer:
         return guarded
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
-        static = {"text/html": self.output.value, "text/plain": self.summary()}
+        with self._lock:
+            shown = self._status + (self._body if self.error else self.still())
+        static = {"text/html": shown, "text/plain": self.summary()}
         return {**self.box._repr_mimebundle_(), **static}
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 python -m lessons.widgets.gallery                  the pictures that the documentation keeps
 python -m lessons.widgets.gallery --all FOLDER     every explorer, light and dark, narrow and wide: to look at
 
-It trains two small models and a LoRA on the story world first, which takes about a minute on two cores.
+It trains two small models on the story world and tunes five first, which takes about two minutes on two cores.
 """
 
 from __future__ import annotations
@@ -18,16 +18,21 @@ from typing import Any
 
 import torch
 
+from lessons.facts_to_text import FactsToText
 from lessons.widgets import (
     AttentionExplorer,
     BPEStepper,
     Explorer,
+    GateExplorer,
     LensExplorer,
     Playground,
     PretrainingLab,
     PretrainingSettings,
     ShiftExplorer,
+    SmoothingExplorer,
     TruthExplorer,
+    TuningLab,
+    TuningSettings,
 )
 from lessons.widgets.views.theme import DARK, LIGHT
 from minilm import BPETokenizer, MiniLM, load_pretrained, tuning
@@ -49,7 +54,7 @@ KEPT = (
 )
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 KEYWORD = "nevertheless"
-N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 2000, 100, 240, 150
+N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 6000, 100, 1000, 150
 
 Picture = tuple[str, str, int]
 """Name of an explorer, name of a theme, width in pixels."""
@@ -68,27 +73,46 @@ def main() -> None:
 
 
 def make_explorers() -> dict[str, Explorer]:
-    """Every explorer, over the bundled model; the lab trains two small ones."""
+    """Every explorer, over the bundled model; the labs train some small ones, and tune it."""
     model, tokenizer = load_pretrained("storyworld")
     world = StoryWorld()
     oracle = Oracle(world, tokenizer)
-    lab = make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2))
     beginning = "Because Noah Winter had no friends, he"
     sentence = f"{beginning} raced to the orchard alone."
+    lora = tune(load_pretrained("storyworld")[0], tokenizer)
+    tuning_lab = make_tuning_lab(model, tokenizer)
+    by_method = {run.settings.method: run.model for run in tuning_lab.kept}
+    heard = {name: by_method[name] for name in ("prefix", "inducer")}
     return {
-        "pretraining-lab": lab,
+        "pretraining-lab": make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2)),
+        "tuning-lab": tuning_lab,
         "playground": Playground(model, tokenizer, beginning, length=60),
         "attention": AttentionExplorer(model, tokenizer, sentence, layer=2, head=2),
+        "attention-two": side_by_side({"base": model, "prefix": by_method["prefix"]}, tokenizer, sentence),
+        "gates": GateExplorer(heard, tokenizer, sentence, layer=2),
         "shift": ShiftExplorer(
-            tune(load_pretrained("storyworld")[0], tokenizer),
-            tokenizer,
-            sentence,
-            exact=lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD)),
+            lora, tokenizer, sentence, exact=lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD))
         ),
-        "lens": LensExplorer(model, tokenizer, f"{beginning} raced"),
+        "lens": make_lens({"base": model, "LoRA": lora}, tokenizer, sentence),
         "truth": TruthExplorer(model, tokenizer, oracle, beginning),
+        "smoothing": SmoothingExplorer("fixed"),
         "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
-    }
+    }  # fmt: skip
+
+
+def side_by_side(models: dict[str, Any], tokenizer: BPETokenizer, text: str) -> AttentionExplorer:
+    """At the head that hears most of what was added."""
+    explorer = AttentionExplorer(models, tokenizer, text)
+    gates = explorer.looks()[-1].gates
+    explorer.choose(max(gates, key=lambda place: sum(gates[place])))
+    return explorer
+
+
+def make_lens(models: dict[str, Any], tokenizer: BPETokenizer, text: str) -> LensExplorer:
+    """At a token in the middle, of which it is known what comes next."""
+    explorer = LensExplorer(models, tokenizer, text)
+    explorer.position.value = explorer.position.max // 2
+    return explorer
 
 
 def make_lab(world: StoryWorld, tokenizer: BPETokenizer, floor: float) -> PretrainingLab:
@@ -96,10 +120,22 @@ def make_lab(world: StoryWorld, tokenizer: BPETokenizer, floor: float) -> Pretra
     documents = [tokenizer.encode(story.text) for story in world.sample(N_STORY + N_HELD_OUT, seed=0)]
     lab = PretrainingLab(
         tokenizer, documents[N_HELD_OUT:], documents[:N_HELD_OUT], floor=floor, context_length=64,
-        settings=PretrainingSettings(steps=STEPS, batch_size=8, learning_rate=0.01),
+        settings=PretrainingSettings(steps=STEPS, learning_rate=0.01),
     )  # fmt: skip
     lab.run(n_layer=1, d_model=32)
-    lab.run(n_layer=2, d_model=96)
+    lab.run(n_layer=3, d_model=96)
+    return lab
+
+
+def make_tuning_lab(model: MiniLM, tokenizer: BPETokenizer) -> TuningLab:
+    """A lab that has told facts in sentences with four methods."""
+    task = FactsToText(tokenizer, n_train=200, n_held_out=32, facts=1)
+    lab = TuningLab(
+        model, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device="cpu",
+        settings=TuningSettings(method="lora", steps=TUNING_STEPS),
+    )  # fmt: skip
+    for method in ("prefix", "inducer", "fine-tuning", "lora"):
+        lab.run(method=method)
     return lab
 
 

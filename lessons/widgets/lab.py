@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ipywidgets as widgets
 from torch import nn
 
 from lessons.widgets import controls
-from lessons.widgets.dashboard import TrainingDashboard
+from lessons.widgets.dashboard import INTERRUPT, TrainingDashboard
+from lessons.widgets.kept_runs import check_folder, read_run, write_run
+from lessons.widgets.views.training import Run
 from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
 from minilm.training.loop import BatchMaker
+
+STOP = "end the run after its current step, keep what was learnt"
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Lab(TrainingDashboard):
 
     Run trains in a thread of its own, so the kernel stays free and hears of Stop, which ends a run after its current
     step and keeps the model as it is then. `run` trains in the cell that calls it; there an interrupt does the same.
+    Save writes the newest run to a folder, and Load brings it back, in another session too.
 
     Args:
         settings: a frozen dataclass; where the sliders stand at first.
@@ -64,14 +70,29 @@ class Lab(TrainingDashboard):
         self._stop, self._busy = StopFlag(), threading.Lock()
         self._thread: threading.Thread | None = None
         self.run_button = controls.button("Run", "train a new model with these settings", "primary", "play")
-        self.stop_button = controls.button("Stop", "end the run, keep what was learnt", icon="stop")
+        self.stop_button = controls.button("Stop", STOP, icon="stop")
         self.stop_button.disabled = True
+        self.folder = controls.line("folder", "", "of a saved run", placeholder="my-run")
+        self.folder.layout.width = "310px"
+        self.save_button = controls.button("Save", "write the newest run to this folder", icon="save")
+        self.load_button = controls.button("Load", "bring back the run in this folder", icon="folder-open")
         self.run_button.on_click(self.guard(self.start))
         self.stop_button.on_click(self.guard(self.stop))
-        self.arrange(list(self.sliders.values()), [self.run_button, self.stop_button])
+        self.save_button.on_click(self.guard(lambda: self.save(self.folder.value)))
+        self.load_button.on_click(self.guard(lambda: self.load(self.folder.value)))
+        buttons = [self.run_button, self.stop_button, self.folder, self.save_button, self.load_button]
+        self.arrange(list(self.sliders.values()), buttons)
 
     def experiment(self, settings: Any) -> Experiment:
         """A fresh model with these settings, and how to train it. Raises ValueError for settings that are impossible."""
+        raise NotImplementedError
+
+    def write(self, model: nn.Module, folder: Path) -> None:
+        """Save a run's model, in a form that is of use outside the lab."""
+        raise NotImplementedError
+
+    def read(self, folder: Path) -> nn.Module:
+        """The model that `write` saved."""
         raise NotImplementedError
 
     @property
@@ -82,11 +103,16 @@ class Lab(TrainingDashboard):
     @property
     def model(self) -> nn.Module:
         """The model of the newest run that has ended. Raises ValueError before the first."""
+        return self.last.model
+
+    @property
+    def last(self) -> LabRun:
+        """The newest run that has ended. Raises ValueError before the first."""
         if not self.kept:
             raise ValueError(
                 "no run has ended yet: press Run or call lab.run(), and let it finish or stop it"
             )
-        return self.kept[-1].model
+        return self.kept[-1]
 
     def run(self, **changes: Any) -> LabRun:
         """Train here and now, with what the sliders say but for `changes`, until the last step or until Stop.
@@ -124,23 +150,64 @@ class Lab(TrainingDashboard):
             self._thread.join(seconds)
         return not self._busy.locked()
 
+    def save(self, folder: str, run: LabRun | None = None) -> Path:
+        """What Save does: write a run (None: the newest) to a folder, an older run of which it replaces.
+
+        Raises:
+            ValueError: no run has ended yet, or the folder holds something else.
+            SaveError: the disk is full or not writable.
+        """
+        run, path = run or self.last, check_folder(folder)
+        self.write(run.model, path)
+        write_run(path, run.settings, run.result)
+        self.draw(f"{run.name} is saved in {folder}")
+        return path
+
+    def load(self, folder: str) -> LabRun:
+        """What Load does: bring back a saved run, curves and model, beside the others.
+
+        Raises:
+            ValueError: there is no run, or one of another lab or of another base model.
+        """
+        settings, result = read_run(folder, type(self._defaults))
+        model = self.read(Path(folder).expanduser())
+        if not self._busy.acquire(blocking=False):
+            raise ValueError("a run is going on: press Stop, or wait until it has ended")
+        try:
+            self.kept.append(LabRun(f"run {len(self.runs) + 1}", settings, model, result))
+            self.runs.append(finished(self.last))
+        finally:
+            self._busy.release()
+        self.draw(f"{self.last.name} comes from {folder}")
+        return self.last
+
     def _train(self, settings: Any) -> LabRun:
         self._stop = StopFlag()
         self._show_running(True)
         todo = self.experiment(settings)
-        name, n_run = f"run {len(self.runs) + 1}", len(self.runs)
+        name = f"run {len(self.runs) + 1}"
         self.next_run(name, str(settings))
-        try:
-            result = train(
-                todo.model, todo.batches, todo.config, evaluate=todo.evaluate, sample=todo.sample,
-                callbacks=[self], progress=False, stop=self._stop,
-            )  # fmt: skip
-        except Exception:
-            self.abandon(self.runs[n_run:])
-            raise
+        result = train(
+            todo.model, todo.batches, todo.config, evaluate=todo.evaluate, sample=todo.sample,
+            callbacks=[self], progress=False, stop=self._stop,
+        )  # fmt: skip
         self.kept.append(LabRun(name, settings, todo.model, result))
+        self.settle()
         return self.kept[-1]
 
     def _show_running(self, running: bool) -> None:
-        in_cell = threading.current_thread() is threading.main_thread()
-        self.run_button.disabled, self.stop_button.disabled = running, in_cell or not running
+        """Only what would be heard can be pressed: while a cell trains, the kernel hears of no button."""
+        in_cell = running and threading.current_thread() is threading.main_thread()
+        for button in (self.run_button, self.save_button, self.load_button):
+            button.disabled = running
+        self.stop_button.disabled = in_cell or not running
+        self.stop_button.tooltip = INTERRUPT if in_cell else STOP
+
+
+def finished(run: LabRun) -> Run:
+    """A run that was kept, as the dashboard shows it."""
+    n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
+    state = "stopped" if run.result.stopped else "finished"
+    told = run.result
+    steps = told.records[-1].steps
+    return Run(run.name, steps, state, told.records, told.evaluations, n_parameter, str(run.settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from lessons.widgets.explorer import Explorer
 from lessons.widgets.views.generation import Candidate, Drawn, generation_view
 from minilm import BPETokenizer, stream
 from minilm.generation import Step, next_token_probabilities
+from minilm.tuning import strength
 
 N_CANDIDATE = 7
 LONGEST = 100
@@ -30,7 +32,8 @@ class Playground(Explorer):
         prompt: may hold special tokens, such as <|endoftext|>.
         length: new tokens, at most 100.
         temperature, top_k, top_p, seed: as for `minilm.generate`; `top_k=0` is no limit.
-        attributes: token ids by name, for models that take an attribute.
+        attributes: token ids by name, for models that take an attribute; those that can be told how strongly to heed
+            it get a slider for that.
         stop_at_end: end where the model ends the text.
     """
 
@@ -61,9 +64,13 @@ class Playground(Explorer):
         self.length = controls.whole("length", length, 1, LONGEST, "new tokens")
         self.which = controls.choice("model", list(self.models), next(iter(self.models)))
         self.attribute = controls.choice("attribute", ["none", *self.attributes], "none")
+        self.strength = controls.real(
+            "strength", 1.0, 0.0, 4.0, "of tuning's shift of the logits; 0 is the base"
+        )
         chosen = [
             *([self.which] if len(self.models) > 1 else []),
             *([self.attribute] if self.attributes else []),
+            *([self.strength] if any(map(has_strength, self.models.values())) else []),
         ]
         sliders = [self.temperature, self.top_k, self.top_p, self.seed, self.length]
         self.arrange([self.prompt], [*chosen, *sliders])
@@ -83,9 +90,11 @@ class Playground(Explorer):
         tokens = torch.tensor([prompt])
         stop = self.tokenizer.special_tokens.get("<|endoftext|>") if self.stop_at_end else None
         sampling = {"temperature": self.temperature.value, "seed": self.seed.value, **self.filters()}
-        with warnings.catch_warnings():
+        model = self.models[self.which.value]
+        strengthened = strength(model, self.strength.value) if has_strength(model) else nullcontext()
+        with warnings.catch_warnings(), strengthened:
             warnings.simplefilter("ignore")  # that the window slides is said in `describe`
-            return list(stream(self.models[self.which.value], tokens, self.length.value, stop_token=stop,
+            return list(stream(model, tokens, self.length.value, stop_token=stop,
                                attribute=self.chosen_attribute(), **sampling))  # fmt: skip
 
     def filters(self) -> dict[str, float | None]:
@@ -123,6 +132,13 @@ class Playground(Explorer):
         said += [f"top-k {self.top_k.value}"] * bool(self.top_k.value)
         said += [f"top-p {self.top_p.value:g}"] * (self.top_p.value < 1)
         said += [f"seed {self.seed.value}"]
+        said += [f"attribute {self.attribute.value}"] * bool(self.attributes)
+        said += [f"strength {self.strength.value:g}"] * has_strength(model)
         if len(self.tokenizer.encode(self.prompt.value)) + self.length.value - 1 > model.window:
             said.append(f"longer than the window: each token sees the last {model.window} only")
         return " · ".join(said)
+
+
+def has_strength(model) -> bool:
+    """Whether `minilm.tuning.strength` can turn something of it."""
+    return any(hasattr(each, "strength") for each in getattr(model, "attachments", {}).values())

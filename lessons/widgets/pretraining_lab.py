@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import ipywidgets as widgets
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from lessons.widgets import controls
 from lessons.widgets.lab import Experiment, Lab
-from minilm import BPETokenizer, MiniLM, ModelConfig, generate
+from minilm import BPETokenizer, MiniLM, ModelConfig, generate, load_pretrained, save_pretrained
 from minilm.metrics import mean_loss
 from minilm.objectives import Documents, NextToken
 from minilm.tokenizer import END_OF_TEXT
@@ -70,6 +71,7 @@ class PretrainingLab(Lab):
         lab.run()              # trains in this cell, with the values of the sliders
         lab.run(n_layer=4)     # or with others
         lab.model, lab.kept    # the newest run's model, and all runs
+        lab.save("my-run")     # for lab.load("my-run"), and for minilm.load_pretrained("my-run")
 
     Args:
         tokenizer: of the token ids below.
@@ -113,6 +115,17 @@ class PretrainingLab(Lab):
             self.evaluate,
             self.sample,
         )
+
+    def write(self, model: MiniLM, folder: Path) -> None:
+        save_pretrained(folder, model, self.tokenizer)
+
+    def read(self, folder: Path) -> MiniLM:
+        model, tokenizer = load_pretrained(folder)
+        if tokenizer.vocab_size != self.tokenizer.vocab_size:
+            raise ValueError(
+                f"{folder} has {tokenizer.vocab_size} tokens, this lab's tokenizer {self.tokenizer.vocab_size}"
+            )
+        return model
 
     def loss_on_windows(self, model: MiniLM) -> float:
         """Mean loss over the first windows of the held-out text, in nats per token."""

@@ -53,7 +53,7 @@ class ShiftExplorer(Explorer):
             "attribute", list(self.attributes) or ["none"], next(iter(self.attributes), "none")
         )
         self.strength = controls.real(
-            "strength", 1.0, -1.0, 3.0, "how much of the shift is added; 1 is the tuned model"
+            "strength", 1.0, 0.0, 4.0, "how much of the shift is added: 0 is the base, 1 the tuned model"
         )
         self.position = controls.whole(
             "position", 0, 0, 0, "whose movers show until you point at another token"

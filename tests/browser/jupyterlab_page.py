@@ -115,6 +115,20 @@ class Cell:
         handle.focus()
         handle.press(key)
 
+    def choose(self, name: str, option: str) -> None:
+        """Pick an option of a list."""
+        self.root.locator(".widget-dropdown", has_text=name).locator("select").select_option(option)
+
+    def write(self, name: str, text: str) -> None:
+        """Write into a line of text, and press Enter."""
+        box = self.root.locator(".widget-text", has_text=name).locator("input")
+        box.fill(text)
+        box.press("Enter")
+
+    def must_be_well(self) -> None:
+        """Fail if a widget tells of an error in its status line."""
+        expect(self.root.locator(".status.error")).to_have_count(0)
+
     def button(self, name: str) -> Locator:
         """A widget's button."""
         return self.root.locator(".jupyter-button", has_text=name)

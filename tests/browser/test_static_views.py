@@ -6,32 +6,90 @@ import torch
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
+import lessons.widgets
 from lessons.convert import clean
-from lessons.widgets import AttentionExplorer, BPEStepper, Playground, PretrainingLab, PretrainingSettings
-from minilm import BPETokenizer, MiniLM, ModelConfig
+from lessons.widgets import (
+    AttentionExplorer,
+    BPEStepper,
+    Explorer,
+    GateExplorer,
+    Lab,
+    LensExplorer,
+    Playground,
+    PretrainingLab,
+    PretrainingSettings,
+    ShiftExplorer,
+    SmoothingExplorer,
+    TrainingDashboard,
+    TruthExplorer,
+    TuningLab,
+    TuningSettings,
+)
+from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, train, tuning
+from minilm.objectives import NextToken
+from minilm.storyworld import Oracle, StoryWorld
 
 TEXT = "the keeper counted the boats because the sea was calm. " * 40
+SAID = "the keeper counted <script>alert(1)</script> the boats"
 
 
 @pytest.fixture(scope="module")
 def explorers():
-    """Explorers by the class of their view, in the order in which the notebook shows them."""
+    """An explorer of every class, in the order in which the notebook shows them."""
     torch.manual_seed(0)
-    tokenizer = BPETokenizer.train([TEXT], vocab_size=280)
+    tok = BPETokenizer.train([TEXT], vocab_size=280)
     model = MiniLM(
-        ModelConfig(vocab_size=tokenizer.vocab_size, context_length=64, n_layer=2, n_head=4, d_model=32)
+        ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=2, n_head=4, d_model=32)
     ).eval()
-    ids, settings = tokenizer.encode(TEXT), PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=10)
-    lab = PretrainingLab(tokenizer, ids, ids[:300], settings=settings, context_length=16)
+    prefix, lora = (
+        tuning.attach(model, each).eval() for each in (tuning.Prefix(2, False), tuning.LoRA(rank=2))
+    )
+    for weight in [*prefix.parameters_to_train(), *lora.parameters_to_train()]:
+        torch.nn.init.normal_(weight, std=0.5)
+    ids = tok.encode(TEXT)
+    made = [
+        AttentionExplorer(model, tok, SAID),
+        BPEStepper(tok, "the boats"),
+        GateExplorer({"prefix": prefix}, tok, SAID),
+        LensExplorer({"base": model, "tuned": lora}, tok, SAID),
+        Playground(model, tok, "the keeper", length=20),
+        ShiftExplorer(lora, tok, SAID),
+        SmoothingExplorer("fixed"),
+        truth_explorer(),
+        *trained(tok, model, ids),
+    ]
+    return {type(each).__name__: each for each in made}
+
+
+def truth_explorer() -> TruthExplorer:
+    world = StoryWorld()
+    words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
+    shape = ModelConfig(vocab_size=words.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16)
+    return TruthExplorer(MiniLM(shape).eval(), words, Oracle(world, words), "One")
+
+
+def trained(tok, model, ids) -> list[TrainingDashboard]:
+    """Labs and dashboard, after a run or two."""
+    settings = PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=10)
+    pretraining = PretrainingLab(tok, ids, ids[:300], settings=settings, context_length=16)
+    pretraining.run()
+    examples = [(ids[:4], ids[4:8]), (ids[:3], ids[3:9])]
+    lab = TuningLab(
+        model, examples, examples, sample=lambda m: "a sample", settings=TuningSettings(rank=2, steps=10)
+    )
     lab.run()
-    return {
-        "training": lab,
-        "generation": Playground(model, tokenizer, "the keeper", length=20),
-        "attention": AttentionExplorer(
-            model, tokenizer, "the keeper counted <script>alert(1)</script> the boats"
-        ),
-        "bpe": BPEStepper(tokenizer, "the boats"),
-    }
+    lab.run(rank=4)
+    dashboard = TrainingDashboard(floor=1.0)
+    config = TrainingConfig(steps=10, evaluate_every=5, warmup_steps=2)
+    train(
+        MiniLM(model.config),
+        NextToken(ids, 16, 4),
+        config,
+        evaluate=lambda m: 2.0,
+        callbacks=[dashboard],
+        progress=False,
+    )
+    return [pretraining, lab, dashboard]
 
 
 @pytest.fixture(scope="module")
@@ -59,38 +117,66 @@ def page(chromium, explorers, tmp_path_factory):
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
-@pytest.mark.parametrize("name", ["training", "generation", "attention", "bpe"])
-def test_every_explorer_shows_its_static_view(page, name):
-    view = page.locator(f".minilm.{name}")
+def names() -> list[str]:
+    """Every explorer that the package offers."""
+    offered = ((name, getattr(lessons.widgets, name)) for name in lessons.widgets.__all__)
+    kinds = {name: each for name, each in offered if isinstance(each, type) and issubclass(each, Explorer)}
+    return [name for name, each in kinds.items() if each not in (Explorer, Lab)]
+
+
+@pytest.fixture
+def shown(page, explorers):
+    """The part of the page that shows an explorer, by its class."""
+    return lambda name: page.locator(".jp-CodeCell").nth(list(explorers).index(name)).locator(".minilm")
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_explorer_shows_its_static_view(shown, name):
+    view = shown(name)
     expect(view).to_have_count(1)
     box = view.bounding_box()
     assert box["height"] > 100 and 600 < box["width"] <= 1100
     assert view.evaluate("element => element.scrollWidth <= element.clientWidth"), "something is cut off"
+    expect(view.locator(".status.error")).to_have_count(0)
 
 
-def test_pointing_at_a_generated_token_shows_its_candidates(page):
-    token = page.locator(".minilm.generation .text > .token").nth(5)
+@pytest.mark.parametrize("name", ["LensExplorer", "Playground", "ShiftExplorer"])
+def test_pointing_at_a_token_shows_its_panel(shown, name):
+    token = shown(name).locator(".text > .token:not(.shown)").nth(3)
     expect(token.locator(".panel")).to_be_hidden()
     token.hover()
     expect(token.locator(".panel")).to_be_visible()
 
 
-def test_pointing_at_a_row_of_attention_fades_the_others(page):
-    rows = page.locator(".minilm.attention .q")
+def test_pointing_at_a_row_of_attention_fades_the_others(shown):
+    rows = shown("AttentionExplorer").locator(".q")
     rows.nth(2).hover()
-    expect(rows.nth(2).locator("b")).to_be_visible()
+    told = rows.nth(2).evaluate("row => getComputedStyle(row, '::after').content")
+    assert "attends to" in told
     expect(rows.nth(3).locator("svg")).to_have_css("opacity", "0.06")
     expect(rows.nth(2).locator("svg")).to_have_css("opacity", "1")
 
 
-def test_a_token_can_be_reached_by_keyboard(page):
-    token = page.locator(".minilm.generation .text > .token").nth(3)
+def test_all_heads_are_in_the_saved_view_and_nothing_pretends_to_be_a_button(shown):
+    view = shown("AttentionExplorer")
+    expect(view.locator(".thumb")).to_have_count(8)
+    expect(view).to_contain_text("in a running notebook, press one to look into it")
+    expect(view.locator("button")).to_have_count(0)
+
+
+def test_a_gate_tells_its_share(shown):
+    token = shown("GateExplorer").locator(".text .token").first
+    assert "% of the attention" in token.get_attribute("title")
+
+
+def test_a_token_can_be_reached_by_keyboard(page, shown):
+    token = shown("Playground").locator(".text > .token").nth(3)
     token.focus()
     page.mouse.move(0, 0)
     expect(token.locator(".panel")).to_be_visible()
 
 
-def test_a_curve_tells_its_values_under_the_pointer(page):
-    strip = page.locator(".minilm.training .strips > div").nth(4)
+def test_a_curve_tells_its_values_under_the_pointer(shown):
+    strip = shown("TrainingDashboard").locator(".strips > div").nth(4)
     strip.hover()
     expect(strip.locator("b")).to_contain_text("step 5 · training")

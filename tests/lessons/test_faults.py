@@ -6,6 +6,7 @@ from nbformat.v4 import new_output
 
 from lessons.convert import CHECKED, ROOT, Lesson, clean, convert
 from lessons.faults import EXERCISES, faults
+from lessons.widgets.explorer import status_line
 
 EXERCISE = """
 # %% tags=["key"]
@@ -72,6 +73,11 @@ def test_a_missing_notebook_is_a_fault(lesson):
 
 def test_a_stripped_notebook_is_a_fault_in_every_code_cell(lesson):
     assert sum("not executed" in fault for fault in found(lesson, convert(lesson))) == 10
+
+
+def test_an_explorer_that_tells_of_an_error_is_a_fault(lesson, executed):
+    executed.cells[1].outputs = [shown(status_line("KeyError: 3", is_error=True), "text/html")]
+    assert "cell 1 shows an explorer that tells of an error" in found(lesson, executed)
 
 
 def test_a_notebook_stripped_of_outputs_alone_is_a_fault(lesson, executed):

@@ -95,17 +95,20 @@ def _breaks(text: str | bytes) -> bool:
 def _panel(each: Drawn, number: int) -> Markup:
     """The candidates of one token; that of the first token shows until another is pointed at."""
     drawn = each.token
-    rows = [_row(other, other.text == drawn.text) for other in each.others]
-    if rows and not any(other.text == drawn.text for other in each.others):
-        rows.append(_row(drawn, True))
+    listed = list(each.others)
+    if listed and not any(other.text == drawn.text for other in listed):
+        listed.append(drawn)
+    reach = max((max(other.believed, other.drawable) for other in listed), default=1.0) or 1.0
+    rows = [_row(other, other.text == drawn.text, reach) for other in listed]
     entropy = "" if each.entropy is None else f" · entropy {each.entropy:.1f} bits"
     name = tag("bdi", f"token {number + 1}{entropy}")
     head = tag("b", name, tag("i", "drawn from"), tag("u", "model"), class_="keys")
     return tag("span", head, *rows, class_="panel", aria_hidden="true")
 
 
-def _row(candidate: Candidate, is_drawn: bool) -> Markup:
-    bars = f"--p:{fixed(100 * candidate.drawable)}%;--q:{fixed(100 * candidate.believed)}%"
+def _row(candidate: Candidate, is_drawn: bool, reach: float) -> Markup:
+    """A candidate with its bars, which are full at `reach`."""
+    bars = f"--p:{fixed(100 * candidate.drawable / reach)}%;--q:{fixed(100 * candidate.believed / reach)}%"
     figures = (tag("i", percent(candidate.drawable or None)), tag("u", percent(candidate.believed)))
     kind = "drawn" if is_drawn else None
     return tag("b", isolated(candidate.text), tag("s"), *figures, style=bars, class_=kind)

@@ -38,6 +38,17 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A point with its name beside it."""
+
+    x: float
+    y: float
+    label: str
+    colour: str
+    """Any CSS colour."""
+
+
+@dataclass(frozen=True)
 class Axis:
     """From values to places on a chart."""
 
@@ -85,6 +96,7 @@ def chart(
     title: str = "",
     keys: Sequence[tuple[str, str]] = (),
     levels: Sequence[Level] = (),
+    marks: Sequence[Mark] = (),
     readouts: Sequence[tuple[float, str]] = (),
     small: bool = False,
 ) -> Markup:
@@ -101,7 +113,8 @@ def chart(
     parts = [
         tag("figcaption", tag("span", title, class_="title"), *_keys(keys)) if title else None,
         tag("div", *(_tick(f"{t:,.10g}", "bottom", y.place(t)) for t in ticks), class_="y", aria_hidden="true"),
-        tag("div", _curves(lines, x, y, ticks), *_levels(levels, y), _strips(readouts, x), class_="area"),
+        tag("div", _curves(lines, x, y, ticks), *_levels(levels, y), *_marks(marks, x, y), _strips(readouts, x),
+            class_="area"),
         tag("div", *(_tick(f"{t:,.0f}", "left", x.place(t)) for t in _whole(x.ticks(3 if small else 6))),
             class_="x", aria_hidden="true"),
     ]  # fmt: skip
@@ -164,6 +177,16 @@ def _levels(levels: Sequence[Level], y: Axis) -> list[Markup]:
         tag("div", tag("span", level.label), class_="level", style=f"bottom:{fixed(100 * y.place(level.y))}%")
         for level in levels
     ]
+
+
+def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> list[Markup]:
+    """Names stand on the side where there is room."""
+    places = [(x.place(mark.x), y.place(mark.y)) for mark in marks]
+    return [
+        tag("div", tag("span", mark.label), class_="mark left" if across > 0.6 else "mark",
+            style=f"left:{fixed(100 * across)}%;bottom:{fixed(100 * up)}%;background:{mark.colour}")
+        for mark, (across, up) in zip(marks, places, strict=True)
+    ]  # fmt: skip
 
 
 def _strips(readouts: Sequence[tuple[float, str]], x: Axis) -> Markup | None:

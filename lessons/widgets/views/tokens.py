@@ -24,6 +24,11 @@ def visible(token: str | bytes) -> Markup:
     return tag("bdi", *(_character(character, at) for at, character in enumerate(text)))
 
 
+def prose(text: str) -> Markup:
+    """A running text as HTML: blanks and line ends stay what they are, anything else without a shape is shown as its code."""
+    return tag("bdi", *(c if c in " \n\t" else _character(c, at) for at, c in enumerate(text)))
+
+
 def isolated(token: str | bytes) -> Markup:
     """The same, always as one element of its own."""
     shown = visible(token)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from lessons.widgets.views.markup import Markup, duration, number, percent, tag, view
 from lessons.widgets.views.plot import Axis, Level, Line, axis_for, chart, smooth, thin
 from lessons.widgets.views.theme import series
+from lessons.widgets.views.tokens import prose
 from minilm.training import EvaluationRecord, StepRecord
 
 SAMPLES_SHOWN = 6
@@ -82,21 +83,31 @@ class Run:
         return None if loss is None or not floor else loss / floor - 1
 
 
-def training_view(runs: Sequence[Run], floor: float | None = None, title: str = "Training") -> Markup:
+def training_view(
+    runs: Sequence[Run],
+    floor: float | None = None,
+    title: str = "Training",
+    *,
+    before: Markup | None = None,
+    after: Markup | None = None,
+) -> Markup:
     """The dashboard: the newest run in full, older ones as curves and as rows of a table.
 
     Args:
         runs: oldest first.
         floor: entropy of the text in nats per token, below which no held-out loss can stay.
+        before, after: what else is shown above the newest run, and below the table of all.
     """
     run = runs[-1] if runs else Run(name="")
     parts = [
         _head(run, title),
+        before,
         _progress(run),
         _figures(run, floor),
         tag("div", _loss(runs, floor), _samples(run), class_="columns"),
         tag("div", *_small(run, len(runs) - 1), class_="smalls") if run.records else None,
         _table(runs, floor) if len(runs) > 1 else None,
+        after,
     ]
     return view("training", describe(run, floor), *parts, sheets=("plot", "training"))
 
@@ -231,14 +242,21 @@ def _small_axis(values: Sequence[float], log: bool) -> Axis:
 
 
 def _samples(run: Run) -> Markup:
-    texts = [(each.step, each.sample) for each in reversed(run.evaluations) if each.sample is not None]
-    items = [
-        tag("li", tag("span", f"step {step:,}", class_="step"), tag("p", text))
-        for step, text in texts[:SAMPLES_SHOWN]
-    ]
-    empty = tag("p", "Here the model will write, again and again, as it learns.", class_="quiet")
-    body = tag("ol", *items, tabindex="0", aria_label="samples, newest first") if items else empty
-    return tag("div", tag("h4", "What the model writes, newest first"), body, class_="samples")
+    """The newest samples, and below them the one from before the first step."""
+    texts = [each for each in reversed(run.evaluations) if each.sample is not None]
+    head = tag("h4", "What the model writes, newest first")
+    if not texts:
+        empty = tag("p", "Here the model will write, again and again, as it learns.", class_="quiet")
+        return tag("div", head, empty, class_="samples")
+    first = texts.pop() if len(texts) > 1 else None
+    items = [_sample(each, "li") for each in texts[:SAMPLES_SHOWN]]
+    body = tag("ol", *items, tabindex="0", aria_label="samples, newest first")
+    return tag("div", head, body, _sample(first, "div") if first else None, class_="samples")
+
+
+def _sample(made: EvaluationRecord, element: str) -> Markup:
+    when = "before" if made.step == 0 else f"step {made.step:,}"
+    return tag(element, tag("span", when, class_="step"), tag("p", prose(made.sample)), class_="sample")
 
 
 def _table(runs: Sequence[Run], floor: float | None) -> Markup:

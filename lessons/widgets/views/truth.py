@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lessons.widgets.views.markup import Markup, fixed, number, percent, tag, view
-from lessons.widgets.views.tokens import isolated, spoken
+from lessons.widgets.views.tokens import isolated, prose, spoken
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,13 @@ def truth_view(text: str, rows: Sequence[Possible], verdict: Verdict) -> Markup:
     head = tag(
         "div", tag("h3", "What comes next?"), tag("span", _in_words(verdict), class_="quiet"), class_="head"
     )
-    said = tag("p", text or "(the beginning of a story)", tag("i", " …"), class_="said", dir="ltr")
-    keys = tag(
-        "p", tag("i", class_="true"), "truth", tag("i", class_="believed"), "model", class_="keys quiet"
+    said = tag(
+        "p", prose(text) if text else "(the beginning of a story)", tag("i", " …"), class_="said", dir="ltr"
     )
-    table = tag("div", *(_row(row) for row in rows), class_="rows")
+    reach = max((max(row.true, row.believed) for row in rows), default=1.0) or 1.0
+    keys = tag("p", tag("i", class_="true"), "truth", tag("i", class_="believed"), "model",
+               tag("span", f"a full bar is {percent(reach)}", class_="full"), class_="keys quiet")  # fmt: skip
+    table = tag("div", *(_row(row, reach) for row in rows), class_="rows")
     return view("truth", describe(text, rows, verdict), head, said, keys, table, sheets=("truth",))
 
 
@@ -69,8 +71,8 @@ def _bits(value: float) -> str:
     return "∞" if math.isinf(value) else number(max(value, 0.0))
 
 
-def _row(row: Possible) -> Markup:
-    bars = f"--p:{fixed(100 * row.true)}%;--q:{fixed(100 * row.believed)}%"
+def _row(row: Possible, reach: float) -> Markup:
+    bars = f"--p:{fixed(100 * row.true / reach)}%;--q:{fixed(100 * row.believed / reach)}%"
     kind = "wrong" if row.true == 0 else None
     figures = (tag("b", percent(row.true) if row.true else "never"), tag("u", percent(row.believed)))
     return tag("div", isolated(row.text), tag("span", class_="bars"), *figures, style=bars, class_=kind)

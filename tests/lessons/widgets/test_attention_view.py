@@ -2,6 +2,7 @@
 
 import re
 
+import ipywidgets as widgets
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from lessons.widgets import AttentionExplorer
 from lessons.widgets.attention_explorer import look
-from lessons.widgets.views.attention import MOST_LINES, THUMB_CELLS, Attention, attention_view
+from lessons.widgets.views.attention import LINES, MOST_LINES, THUMB_CELLS, Attention, attention_view
 from minilm import BPETokenizer, MiniLM, ModelConfig, trace
 
 TEXT = "the keeper counted the boats because the sea was calm. "
@@ -65,9 +66,9 @@ def test_each_token_says_what_it_attends_to_most(read):
 def test_slots_are_columns_and_keys_of_their_own(read):
     page = read(attention_view([an_attention(n_slot=3, gates=True)], 0, 0))
     assert page.text.count("slot 1slot 2slot 3ab") == 2  # among the keys, and above the matrix
-    assert "gate 25\u202f%" in page.text
+    assert any("· gate 25\u202f%" in (value or "") for name, value in page.attributes if name == "aria-label")
     boxes = [value for name, value in page.attributes if name == "viewbox"]
-    assert "0 0 5 2" in boxes
+    assert "0 -.5 5 2" in boxes
 
 
 def test_without_slots_and_gates_neither_is_mentioned(read):
@@ -79,6 +80,10 @@ def test_all_heads_are_shown_and_the_chosen_one_is_marked(read):
     page = read(attention_view([an_attention(n_layer=2, n_head=3)], 1, 2))
     classes = [value for name, value in page.attributes if name == "class"]
     assert classes.count("thumb") == 5 and classes.count("thumb chosen") == 1
+    assert (
+        "thumb"
+        not in attention_view([an_attention(n_layer=2, n_head=3)], 1, 2, heads=False).split("</style>")[1]
+    )
     deep = read(attention_view([an_attention(n_layer=12, n_head=12)], 3, 0))
     assert "All heads of layer 4" in deep.text
     assert [value for name, value in deep.attributes if name == "class"].count("thumb") == 11
@@ -88,6 +93,7 @@ def test_several_models_stand_side_by_side(read):
     looks = [an_attention(), an_attention(n_slot=2)]
     page = read(attention_view(looks, 0, 0))
     assert [value for name, value in page.attributes if name == "class"].count("map") == 2
+    assert [value for name, value in page.attributes if name == "class"].count("heads") == 2
 
 
 def test_a_head_that_is_not_there_is_named():
@@ -95,11 +101,22 @@ def test_a_head_that_is_not_there_is_named():
         attention_view([an_attention()], 0, 8)
 
 
+def cells(path: str) -> list[tuple[int, int]]:
+    """(row, column) of every cell that a path of strokes paints."""
+    painted, i, j = [], 0, 0
+    for across, down, length in re.findall(r"m(-?\d+) (-?\d+)h(\d+)", path):
+        i, j = i + int(down), j + int(across)
+        painted += [(i, j + step) for step in range(int(length))]
+        j += int(length)
+    return painted
+
+
 def test_every_weight_that_counts_is_in_the_matrix():
     rows = uniform(6)
     drawn = attention_view([Attention("abcdef", {(0, 0): rows})], 0, 0)
-    cells = re.findall(r"M(\d+) (\d+)h1v1h-1z", drawn.split('class="matrix"')[1])
-    assert {(int(i), int(j)) for j, i in cells} == {(i, j) for i in range(6) for j in range(i + 1)}
+    matrix = drawn.split('class="matrix"')[1].split("</svg>")[0]
+    painted = [cell for path in re.findall(r' d="([^"]*)"', matrix) for cell in cells(path)]
+    assert sorted(painted) == [(i, j) for i in range(6) for j in range(i + 1)]
 
 
 def test_lines_and_small_pictures_are_limited(model, tokenizer):
@@ -107,9 +124,13 @@ def test_lines_and_small_pictures_are_limited(model, tokenizer):
     drawn = attention_view([seen], 0, 0)
     n_line = [len(re.findall("<path", q)) for q in re.findall(r'class="q".*?</svg>', drawn)]
     assert max(n_line) <= MOST_LINES
+    both = [attention_view([seen, seen], 0, 0)]
+    assert re.findall(r'class="q".*?</svg>', both[0])[63].count("<path") <= LINES // 128
     thumbs = drawn.split('class="thumb')[1:]
     assert len(thumbs) == 16
-    assert all(thumb.count("h1v1h-1z") <= THUMB_CELLS // 16 + len(seen.tokens) for thumb in thumbs)
+    for thumb in thumbs:
+        painted = [cell for path in re.findall(r' d="([^"]*)"', thumb) for cell in cells(path)]
+        assert 0 < len(painted) <= THUMB_CELLS // 16 + len(seen.tokens)
 
 
 @given(st.lists(st.text(max_size=5) | st.binary(max_size=3), min_size=1, max_size=8), st.integers(0, 3))
@@ -132,6 +153,52 @@ def test_sliders_choose_layer_and_head_and_a_long_text_stays_small(model, tokeni
     assert "64" not in read(explorer.output.value).text or len(explorer.looks()[0].tokens) == 64
     explorer.text.value = ""
     assert "the text is empty" in explorer.output.value
+
+
+def buttons(explorer):
+    """The small heads' buttons by what they say."""
+    todo, found = [explorer.heads.box], {}
+    while todo:
+        each = todo.pop()
+        todo += getattr(each, "children", ())
+        if isinstance(each, widgets.Button):
+            found.setdefault(each.tooltip, []).append(each)
+    return found
+
+
+def test_every_small_head_is_a_button_that_leads_into_it(model, tokenizer):
+    explorer = AttentionExplorer(model, tokenizer, TEXT)
+    assert buttons(explorer).keys() == {
+        f"layer {layer}, head {head}" for layer in range(1, 5) for head in range(1, 5)
+    }
+    buttons(explorer)["layer 3, head 2"][0].click()
+    assert explorer.error is None
+    assert (explorer.layer.value, explorer.head.value) == (3, 2)
+    assert "layer 3, head 2" in explorer.output.value
+    pictures = explorer.heads._pictures[0]
+    assert [place for place, each in pictures.items() if "thumb chosen" in each.value] == [(2, 1)]
+
+
+def test_of_many_heads_those_of_the_layer_are_buttons(tokenizer):
+    shape = ModelConfig(vocab_size=tokenizer.vocab_size, context_length=16, n_layer=13, n_head=4, d_model=16)
+    explorer = AttentionExplorer(MiniLM(shape).eval(), tokenizer, "the sea")
+    assert buttons(explorer).keys() == {f"layer 1, head {head}" for head in range(1, 5)}
+    explorer.layer.value = 9
+    assert buttons(explorer).keys() == {f"layer 9, head {head}" for head in range(1, 5)}
+
+
+def test_models_side_by_side_have_their_small_heads_side_by_side(model, tokenizer):
+    explorer = AttentionExplorer({"one": model, "two": model}, tokenizer, "the sea")
+    assert all(len(both) == 2 for both in buttons(explorer).values())
+    assert "All heads of one" in explorer.heads.box.children[0].children[0].value
+
+
+def test_the_saved_view_shows_all_heads_and_says_where_they_can_be_pressed(model, tokenizer, read):
+    explorer = AttentionExplorer(model, tokenizer, TEXT)
+    saved = read(explorer._repr_mimebundle_()["text/html"])
+    assert [value for name, value in saved.attributes if name == "class"].count("thumb") == 15
+    assert "in a running notebook, press one" in saved.text
+    assert "button" not in saved.tags
 
 
 def test_the_text_is_read_once_however_the_sliders_move(model, tokenizer):

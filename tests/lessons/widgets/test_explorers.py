@@ -1,5 +1,6 @@
 """The explorers without a browser: callbacks do what the controls say, errors are told, nothing is ever blank."""
 
+import json
 import threading
 import time
 
@@ -15,7 +16,7 @@ from lessons.widgets import (
     controls,
 )
 from lessons.widgets.dashboard import SHARE
-from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, generate, train
+from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, generate, load_pretrained, train, tuning
 from minilm.objectives import NextToken
 from minilm.training import DivergenceError
 
@@ -181,6 +182,46 @@ def test_a_run_that_diverges_is_told_and_the_lab_goes_on(lab):
     assert lab.run().result.steps == 20
 
 
+def test_a_training_that_raises_is_shown_as_failed(model, tokenizer):
+    dashboard = TrainingDashboard()
+    with pytest.raises(DivergenceError):
+        a_training(model, tokenizer, dashboard, optimizer="adamw", learning_rate=1e30, gradient_clip=1e9)
+    assert dashboard.newest.state == "failed"
+    assert "failed" in dashboard._repr_mimebundle_()["text/html"]
+
+
+def test_while_a_cell_trains_stop_cannot_be_pressed_and_says_what_can(lab):
+    seen = []
+    lab.evaluate = lambda model: seen.append((lab.stop_button.disabled, lab.stop_button.tooltip)) or 2.0
+    lab.run()
+    assert {(disabled, "interrupt" in told) for disabled, told in seen} == {(True, True)}
+    seen.clear()
+    lab.start()
+    assert lab.wait(60)
+    assert {(disabled, "interrupt" in told) for disabled, told in seen} == {(False, False)}
+
+
+def test_a_pretraining_run_is_kept_in_a_folder_and_comes_back(lab, tokenizer, tmp_path):
+    run = lab.run()
+    lab.save(str(tmp_path / "kept"))
+    back = lab.load(str(tmp_path / "kept"))
+    tokens = torch.tensor([[1, 2, 3]])
+    assert torch.equal(back.model(tokens).logits, run.model(tokens).logits)
+    assert (back.settings, back.result) == (run.settings, run.result)
+    model, _ = load_pretrained(tmp_path / "kept")
+    assert torch.equal(model(tokens).logits, run.model(tokens).logits)
+    assert [each.state for each in lab.runs] == ["finished", "finished"]
+
+
+def test_a_run_of_another_lab_is_refused(lab, tmp_path):
+    lab.run()
+    lab.save(str(tmp_path / "kept"))
+    about = json.loads((tmp_path / "kept" / "run.json").read_text())
+    (tmp_path / "kept" / "run.json").write_text(json.dumps({**about, "lab": "TuningSettings"}))
+    with pytest.raises(ValueError, match="made with TuningSettings, not PretrainingSettings"):
+        lab.load(str(tmp_path / "kept"))
+
+
 def test_errors_of_a_run_in_a_thread_reach_the_status_line(lab):
     lab.experiment = lambda settings: 1 / 0
     lab.start()
@@ -266,6 +307,27 @@ def test_two_models_can_be_compared(model, tokenizer):
     before = playground.output.value
     playground.which.value = "tuned"
     assert playground.output.value != before
+
+
+def test_strength_turns_the_shift_of_a_model_that_has_one(model, tokenizer):
+    tuned = tuning.attach(model, tuning.Auxiliary(n_layer=1, d_model=16, n_head=2))
+    for parameter in tuned.parameters_to_train():
+        torch.nn.init.normal_(parameter, std=0.5)
+    playground = Playground(
+        {"base": model, "tuned": tuned}, tokenizer, "the", length=12, attributes={"sea": [7, 8]}
+    )
+    base = [int(step.token) for step in playground.steps([1])]
+    playground.which.value, playground.attribute.value, playground.strength.value = "tuned", "sea", 0.0
+    assert [int(step.token) for step in playground.steps([1])] == base
+    playground.strength.value = 3.0
+    with tuning.strength(tuned, 3.0):
+        expected = generate(tuned, torch.tensor([[1]]), 12, temperature=0.8, seed=0,
+                            stop_token=tokenizer.end_of_text, attribute=torch.tensor([[7, 8]]))  # fmt: skip
+    made = [int(step.token) for step in playground.steps([1])]
+    assert made == expected[0, 1:].tolist()[: len(made)] != base[: len(made)]
+    assert "attribute sea · strength 3" in playground.output.value
+    assert tuned.attachments["auxiliary"].strength == 1.0
+    assert playground.strength not in Playground(model, tokenizer, length=3).box.children[1].children
 
 
 def test_explorers_can_be_turned_from_several_threads(model, tokenizer):

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from lessons.widgets import TuningLab, TuningSettings
-from lessons.widgets.tuning_lab import KNOBS, RATES, method_of
-from minilm import MiniLM, ModelConfig
+from lessons.widgets.tuning_settings import KNOBS, RATES, docs, method_of
+from minilm import MiniLM, ModelConfig, tuning
+from minilm.tuning import METHODS, attach
 
 EXAMPLES = [([1, 2, 3], [4, 5, 0]), ([1, 3], [6, 0]), ([2, 2, 1], [4, 0])]
 
@@ -31,7 +32,7 @@ def shown(lab):
 @pytest.mark.parametrize("name", KNOBS)
 def test_every_method_learns_and_leaves_the_base_as_it_was(lab, base, name):
     before = {key: tensor.clone() for key, tensor in base.state_dict().items()}
-    run = lab.run(method=name, network=False)
+    run = lab.run(method=name, reparameterize=False)
     losses = [each.loss for each in run.result.evaluations]
     assert run.model.methods.keys() == {name} and run.settings.learning_rate == RATES[name]
     assert min(losses) < losses[0]
@@ -47,7 +48,7 @@ def test_a_method_shows_its_own_sliders_and_a_rate_that_suits_it(lab, name):
 
 def test_sliders_reach_the_method(base):
     settings = TuningSettings(
-        rank=3, alpha=5.0, length=4, network=False, bottleneck=7, key_bottleneck=5, value_bottleneck=6
+        rank=3, alpha=5.0, length=4, reparameterize=False, bottleneck=7, key_bottleneck=5, value_bottleneck=6
     )
     of = {name: method_of(TuningSettings(**{**vars(settings), "method": name})) for name in KNOBS}
     assert (of["lora"].rank, of["lora"].alpha) == (3, 5.0)
@@ -63,8 +64,98 @@ def test_runs_are_compared_in_a_table(lab):
     table = lab.table()
     assert list(table.index) == ["run 1", "run 2"]
     assert table["stored"].tolist() == [2 * 2 * 16 * 1, 2 * 2 * 16 * 4]
-    assert table["settings"].iloc[1] == "lora · rank 4 · alpha 16.0 · rate 0.02"
+    assert table["settings"].iloc[1] == "lora · rank 4 · alpha 16 · rate 0.02"
     assert table["held-out loss"].max() < lab.loss(lab.base)
+
+
+def test_every_knob_is_a_field_that_the_method_documents():
+    for name in KNOBS:
+        told = docs(name)
+        assert set(told) == set(KNOBS[name]) <= set(METHODS[name].__dataclass_fields__)
+        assert all(text.endswith(".") and "\n" not in text for text in told.values())
+    assert docs("inducer")["key_bottleneck"].startswith("r_k, width inside f_k")
+
+
+def test_a_slider_says_what_the_picked_method_says_about_it(lab):
+    lab.sliders["method"].value = "mam"
+    assert lab.sliders["length"].tooltip == "Slots of the prefix; 30 for summarisation in the paper."
+    lab.sliders["method"].value = "prompt"
+    assert lab.sliders["length"].tooltip == "Virtual tokens before the text."
+    assert "Virtual tokens before the text." in lab.output.value
+
+
+@pytest.mark.parametrize("name", KNOBS)
+def test_parameters_are_counted_as_the_sliders_turn_and_truly(lab, base, name):
+    lab.sliders["method"].value = name
+    for length in (1, 5):
+        lab.sliders["length"].value = length
+        count = attach(base, method_of(lab.settings)).count()
+        assert f"<b>{count.trained:,}</b> parameters trained" in lab.output.value
+        assert f"<b>{count.stored:,}</b> stored" in lab.output.value
+
+
+def test_what_cannot_be_run_is_said_before_it_is(lab):
+    lab.sliders["rank"].max = 99
+    lab.sliders["rank"].value = 50
+    assert lab.error is None
+    assert "rank 50 exceeds 16" in lab.output.value
+
+
+def test_each_method_begins_at_a_rate_that_suits_it(base):
+    for name in KNOBS:
+        settings = TuningSettings(method=name)
+        lab = TuningLab(base, EXAMPLES, EXAMPLES, sample=lambda m: "", settings=settings, methods=[name])
+        assert lab.settings.rate == pytest.approx(RATES[name])
+
+
+def test_the_second_run_brings_a_plot_of_quality_over_parameters(lab, read):
+    lab.run(method="lora", rank=1)
+    assert "Lowest held-out loss over stored parameters" not in lab.output.value
+    lab.run(method="lora", rank=4)
+    page = read(lab.output.value)
+    label = next(value for _, value in page.attributes if str(value).startswith("Held-out loss over stored"))
+    stored = [run.model.count().stored for run in lab.kept]
+    losses = [min(each.loss for each in run.result.evaluations) for run in lab.kept]
+    for index, (n, loss) in enumerate(zip(stored, losses, strict=True)):
+        assert f"{n:,} stored · run {index + 1} lora: {loss:.3f}"[:-1] in label
+
+
+def test_a_run_comes_back_from_its_folder_with_model_and_curves(lab, base, tmp_path):
+    run = lab.run(method="lora", rank=3)
+    lab.folder.value = str(tmp_path / "kept")
+    lab.save_button.click()
+    assert lab.error is None and "run 1 is saved in" in lab.output.value
+    lab.load_button.click()
+    assert lab.error is None and "run 2 comes from" in lab.output.value
+    back = lab.last
+    assert back.settings == run.settings and back.result == run.result
+    tokens = torch.tensor([[1, 2, 3]])
+    assert torch.equal(back.model(tokens).logits, run.model(tokens).logits)
+    assert lab.table()["held-out loss"].nunique() == 1
+    exported = tuning.load(base, tmp_path / "kept")
+    assert torch.equal(exported(tokens).logits, run.model(tokens).logits)
+
+
+def test_a_saved_run_is_replaced_and_nothing_else_is(lab, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    lab.run(method="lora", rank=1)
+    for folder, told in ((str(tmp_path / "mine"), "holds something else"), ("  ", "no name")):
+        with pytest.raises(ValueError, match=told):
+            lab.save(folder)
+    lab.save(str(tmp_path / "kept"))
+    lab.run(method="lora", rank=2)
+    lab.save(str(tmp_path / "kept"))
+    assert lab.load(str(tmp_path / "kept")).settings.rank == 2
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_a_folder_without_a_run_is_told_in_the_status_line(lab, tmp_path):
+    lab.folder.value = str(tmp_path / "nothing")
+    lab.load_button.click()
+    assert "there is no saved run in" in lab.output.value
+    lab.save_button.click()
+    assert "no run has ended yet" in lab.output.value
 
 
 def test_a_rate_of_the_readers_own_is_kept(lab):
