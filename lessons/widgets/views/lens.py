@@ -49,7 +49,7 @@ def lens_view(
     foot = tag("div", _scale(), class_="foot")
     text = tag("div", *(boxes or [tag("p", "There is no text.", class_="quiet")]), class_="text", dir="ltr")
     n_row = max((len(each[0].layers) for _, each in readings if each), default=0)
-    body = tag("div", text, foot, class_="telling", style=f"--high:{76 + 31 * n_row}px")
+    body = tag("div", text, foot, class_="telling", style=f"--high:{76 + 28 * n_row}px")
     return view("lens", describe(texts, readings, chosen), head, body, sheets=("panels", "lens"))
 
 

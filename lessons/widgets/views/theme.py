@@ -85,9 +85,10 @@ def style(*sheets: str) -> str:
         f'body[data-jp-theme-light="true"] .minilm,body.vscode-light .minilm{{{variables(LIGHT)}}}',
         f'body[data-jp-theme-light="false"] .minilm,body.vscode-dark .minilm{{{variables(DARK)}}}',
     ]
-    return "".join(rules) + "".join(minify(_read(name)) for name in ("common", *sheets)).replace(
-        ".minilm ", ".minilm.minilm "
-    )  # twice, to outweigh what JupyterLab says about paragraphs, lists and tables
+    sheet = "".join(minify(_read(name)) for name in ("common", *sheets))
+    # Twice, to outweigh what JupyterLab says about paragraphs, lists and tables. A view's own rules keep outweighing the
+    # shared ones, which another view further down the page repeats.
+    return "".join(rules) + re.sub(r"\.minilm(?=[ .])", ".minilm.minilm", sheet)
 
 
 def series(number: int) -> str:
