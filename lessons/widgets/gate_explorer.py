@@ -12,6 +12,9 @@ from lessons.widgets.explorer import Explorer
 from lessons.widgets.views.gates import Gates, gates_view
 from minilm import BPETokenizer, trace
 
+MEAN = -1
+"""Stands for no single head."""
+
 
 class GateExplorer(Explorer):
     """The same text under several tuned models, each token shaded by its gate.
@@ -30,8 +33,8 @@ class GateExplorer(Explorer):
         shape = next(iter(self.models.values())).config
         self.text = controls.line("text", text, "Enter shows it")
         self.layer = controls.whole("layer", layer, 1, shape.n_layer, "transformer block")
-        heads = [("mean of all", None), *((str(head + 1), head) for head in range(shape.n_head))]
-        self.head = controls.choice("head", heads, None, "attention head of that block")
+        heads = [("mean of all", MEAN), *((str(head + 1), head) for head in range(shape.n_head))]
+        self.head = controls.choice("head", heads, MEAN, "attention head of that block")
         self._seen: tuple[str, dict[str, dict[int, Tensor]]] | None = None
         self.arrange([self.text], [self.layer, self.head])
 
@@ -42,9 +45,9 @@ class GateExplorer(Explorer):
         ids = self.ids()
         tokens = [self.tokenizer.token_bytes(id) for id in ids]
         layer, head = self.layer.value, self.head.value
-        where = f"layer {layer}, " + ("mean of all heads" if head is None else f"head {head + 1}")
+        where = f"layer {layer}, " + ("mean of all heads" if head == MEAN else f"head {head + 1}")
         rows = [
-            Gates(name, tokens, (gates.mean(dim=0) if head is None else gates[head]).tolist())
+            Gates(name, tokens, (gates.mean(dim=0) if head == MEAN else gates[head]).tolist())
             for name, gates in ((name, of[layer - 1]) for name, of in self.gates(ids).items())
         ]
         return gates_view(rows, where)

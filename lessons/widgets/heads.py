@@ -35,20 +35,23 @@ class Heads:
         self.box = widgets.HBox(layout=Layout(flex_flow="row wrap", grid_gap="4px 28px", margin="8px 0 0"))
         self._pictures: list[dict[Place, widgets.HTML]] = []
         self._places: list[Place] = []
-        self._names: list[str] = []
+        self._looks: Sequence[Attention] = ()
+        self._chosen: Place | None = None
 
     def show(self, looks: Sequence[Attention], chosen: Place) -> None:
         """Draw what the models do now, and frame the chosen head."""
-        places, names = shown_heads(looks, chosen), [look.name for look in looks]
-        if (places, names) != (self._places, self._names):
-            self._places, self._names = places, names
+        places = shown_heads(looks, chosen)
+        if places != self._places:
+            self._places, self._looks = places, ()
             self._pictures = [{place: _empty() for place in places} for _ in looks]
             self.box.children = [
                 self._panel(look, pictures) for look, pictures in zip(looks, self._pictures, strict=True)
             ]
+        changed = {self._chosen, chosen} if looks is self._looks else set(places)
+        self._looks, self._chosen = looks, chosen
         for look, pictures in zip(looks, self._pictures, strict=True):
-            for place, picture in pictures.items():
-                picture.value = head_picture(look, place, chosen, len(places) * len(looks))
+            for place in changed & pictures.keys():
+                pictures[place].value = head_picture(look, place, chosen, len(places) * len(looks))
 
     def _panel(self, look: Attention, pictures: dict[Place, widgets.HTML]) -> widgets.VBox:
         """One model's heads, a row for each layer."""

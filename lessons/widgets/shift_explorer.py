@@ -16,6 +16,9 @@ LONGEST = 64
 N_MOVER, SMALLEST_MOVE = 10, 5e-4
 """Tokens listed for a position: so many at most, and none whose probability moves by less, but two at least."""
 
+FARTHEST = 100.0
+"""Nats that a shift counts at most, so that tokens ruled out altogether (minus infinity) still are numbers."""
+
 Exact = Callable[[list[int], str], Tensor]
 """From token ids and the name of an attribute to the exact shift of log-probabilities (len(ids) + 1, vocab), in nats."""
 
@@ -105,7 +108,8 @@ class ShiftExplorer(Explorer):
         options = {} if chosen is None else {"attribute": torch.tensor([chosen], device=model.device)}
         with trace(model) as seen:
             model(tokens, **options)
-        return seen.logits.base[0].float().cpu(), seen.logits.shift[0].float().cpu()
+        base, shift = seen.logits.base[0].float().cpu(), seen.logits.shift[0].float().cpu()
+        return base, shift.clamp(-FARTHEST, FARTHEST)
 
     def movers(self, before: Tensor, after: Tensor, exact: Tensor | None) -> list[Mover]:
         """The tokens that move most, by moved probability; before and after (vocab,) sum to 1."""

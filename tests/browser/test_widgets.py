@@ -164,6 +164,13 @@ def test_the_dashboard_shows_itself_once_and_leaves_its_last_state(cell):
     expect(cell("TrainingDashboard").root.locator(".minilm.training")).to_have_count(1)
 
 
+def test_gates_of_all_heads_or_of_one(cell):
+    gates = cell("GateExplorer")
+    expect(gates.root.locator("select option:checked")).to_have_text("mean of all", timeout=PATIENCE)
+    gates.choose("head", "3")
+    expect(gates.view("gates")).to_contain_text("head 3", timeout=PATIENCE)
+
+
 def test_the_tuning_lab_shows_a_methods_own_controls(cell):
     lab = cell("TuningLab")
     width = lab.root.locator(".widget-slider", has_text="value width")

@@ -111,7 +111,7 @@ def chart(
     """
     ticks = y.ticks(3 if small else 5)
     parts = [
-        tag("figcaption", tag("span", title, class_="title"), *_keys(keys)) if title else None,
+        tag("figcaption", tag("span", title, class_="title"), _keys(keys)) if title else None,
         tag("div", *(_tick(f"{t:,.10g}", "bottom", y.place(t)) for t in ticks), class_="y", aria_hidden="true"),
         tag("div", _curves(lines, x, y, ticks), *_levels(levels, y), *_marks(marks, x, y), _strips(readouts, x),
             class_="area"),
@@ -202,8 +202,9 @@ def _strips(readouts: Sequence[tuple[float, str]], x: Axis) -> Markup | None:
     return tag("div", *strips, class_="strips", aria_hidden="true")
 
 
-def _keys(keys: Sequence[tuple[str, str]]) -> list[Markup]:
-    return [tag("span", tag("i", style=f"background:{colour}"), text, class_="key") for colour, text in keys]
+def _keys(keys: Sequence[tuple[str, str]]) -> Markup:
+    named = (tag("span", tag("i", style=f"background:{colour}"), text, class_="key") for colour, text in keys)
+    return tag("span", *named, class_="keys")
 
 
 def _tick(text: str, side: str, place: float) -> Markup:
@@ -228,7 +229,7 @@ def _log_ticks(low: float, high: float, count: int) -> list[float]:
         ticks = [m * 10.0**d for d in decades for m in multiples if low <= m * 10.0**d <= high]
         if len(ticks) >= min(count, 3):
             return ticks[:: max(1, -(-len(ticks) // max(count, 2)))]
-    return ticks or [math.sqrt(low * high)]
+    return _round_ticks(low, high, count)  # less than a factor of 1.5: a logarithm is nearly straight there
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lessons.widgets.views.plot import Axis, Level, Line, axis_for, chart, smooth, thin
+from lessons.widgets.views.plot import Axis, Level, Line, Mark, axis_for, chart, smooth, thin
 
 finite = st.floats(-1e6, 1e6)
 positive = st.floats(1e-6, 1e6)
@@ -102,3 +102,14 @@ def test_strips_share_the_width_and_hold_what_is_told():
     drawn = chart([], Axis(0, 10), Axis(0, 1), "x", readouts=[(0, "first"), (5, "<second>"), (10, "third")])
     assert drawn.count("width:25%") == 2 and drawn.count("width:50%") == 1
     assert "&lt;second&gt;" in drawn
+
+
+def test_marks_stand_at_their_values_with_names_on_the_side_that_has_room(read):
+    marks = [Mark(1.0, 10.0, "<left>", "red"), Mark(9.0, 20.0, "right", "blue")]
+    drawn = chart([], Axis(0.0, 10.0), Axis(0.0, 20.0), "marks", marks=marks)
+    assert 'class="mark" style="left:10%;bottom:50%;background:red"><span>&lt;left&gt;' in drawn
+    assert 'class="mark left" style="left:90%;bottom:100%;background:blue"><span>right' in drawn
+
+
+def test_a_narrow_logarithmic_axis_has_round_ticks():
+    assert Axis(5.2, 5.58, log=True).ticks() == [5.2, 5.3, 5.4, 5.5]

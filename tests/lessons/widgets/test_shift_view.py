@@ -56,6 +56,41 @@ def test_no_strength_no_shift(tuned, tokenizer, read):
     read(explorer.output.value)
 
 
+def strong(tuned):
+    """The same model with weights that do something."""
+    for parameter in tuned.parameters_to_train():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return tuned.eval()
+
+
+@pytest.mark.parametrize("method", tuning.METHODS)
+def test_the_shift_of_every_method_is_its_logits_less_the_bases(tokenizer, method):
+    shape = ModelConfig(vocab_size=tokenizer.vocab_size, context_length=64, n_layer=2, n_head=2, d_model=32)
+    tuned = strong(tuning.attach(MiniLM(shape).eval(), tuning.METHODS[method]()))
+    chosen = {"sea": [7, 8]} if method == "auxiliary" else None
+    explorer = ShiftExplorer(tuned, tokenizer, "the sea", attributes=chosen)
+    assert explorer.error is None
+    ids = tokenizer.encode("the sea")
+    told = {"attribute": torch.tensor([[7, 8]])} if chosen else {}
+    with torch.no_grad():
+        tokens = torch.tensor([[tokenizer.end_of_text, *ids]])
+        wanted = tuned(tokens, **told).logits[0].softmax(dim=-1)
+    base, shift = explorer.read(ids)
+    torch.testing.assert_close((base + shift).softmax(dim=-1), wanted, atol=1e-5, rtol=1e-4)
+    assert explorer.most_moved() >= 0 and max(each.divergence for each in explorer.positions(ids)) > 0
+
+
+def test_tokens_that_a_method_rules_out_are_numbers_at_any_strength(tuned, tokenizer, read):
+    expert, anti_expert = MiniLM(tuned.config).eval(), MiniLM(tuned.config).eval()
+    steered = tuning.Experts(tuned.base, expert, anti_expert, top_p=0.5)
+    explorer = ShiftExplorer(steered, tokenizer, TEXT)
+    for strength in (0.0, 1.0, 2.0):
+        explorer.strength.value = strength
+        assert explorer.error is None and "nan" not in explorer.output.value
+        assert all(math.isfinite(each.divergence) for each in explorer.positions([1, 2, 3]))
+    read(explorer.output.value)
+
+
 def test_any_method_and_several_of_them(tokenizer, tuned):
     base = tuned.detach()
     prefix = tuning.attach(base, tuning.Prefix(length=2, hidden=8))
