@@ -1,4 +1,4 @@
-"""The checkpoint that comes with the course: small, near the floor, and for the most part a teller of stories that its world can tell."""
+"""The checkpoint that comes with the course: small, near the floor, and a teller of stories that its world can tell."""
 
 from __future__ import annotations
 
@@ -34,19 +34,20 @@ def test_its_card_names_the_bytes_of_its_files():
     assert len(digests) == len(files)
 
 
-def test_it_stands_within_two_percent_of_the_floor(bundled):
+def test_it_stands_within_one_percent_of_the_floor(bundled):
     model, tok = bundled
     world = StoryWorld()
     held_out = [tok.encode(story.text) for story in world.sample(120, seed=20_000)]
     corpus = StoryCorpus(tok, [], held_out, world)
-    assert 1 < corpus.loss(model) / corpus.floor < 1.02
+    assert 1 < corpus.loss(model) / corpus.floor < 1.01
 
 
-def test_most_of_its_stories_are_possible(bundled):
+@pytest.mark.parametrize(("top_p", "expected"), [(None, 0.9), (0.99, 0.95)])
+def test_its_stories_are_possible(bundled, top_p, expected):
     model, tok = bundled
     oracle, end = Oracle(StoryWorld(), tok), tok.end_of_text
-    start = torch.full((100, 1), end)
-    told = generate(model, start, 150, seed=7, stop_token=end)[:, 1:].tolist()
+    start = torch.full((200, 1), end)
+    told = generate(model, start, 160, top_p=top_p, seed=7, stop_token=end)[:, 1:].tolist()
     stories = [ids[: ids.index(end) + 1] for ids in told if end in ids]
     possible = [story for story in stories if oracle.left_world(story) is None]
-    assert len(possible) >= 70  # what it does not copy yet, above all relatives, costs the others
+    assert len(possible) >= expected * len(told)

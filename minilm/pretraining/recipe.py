@@ -62,7 +62,7 @@ RECIPES: dict[str, Recipe] = {
         n_story=150_000,
         context_length=256,
         batch_size=8,
-        training=TrainingConfig(steps=10_000, evaluate_every=1000, **STORY_RATES),
+        training=TrainingConfig(steps=16_000, evaluate_every=2000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",
