@@ -373,7 +373,9 @@ from lessons.widgets import TuningLab, TuningSettings
 lab = TuningLab(
     base, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device=size.device,
     methods=("prefix", "prompt", "fine-tuning"),
-    settings=TuningSettings(method="prefix", length=8, steps=size.pick(smoke=5, cpu=100, gpu=400)),
+    settings=TuningSettings(
+        method="prefix", length=8, learning_rate=1e-2, steps=size.pick(smoke=5, cpu=100, gpu=400)
+    ),
 )  # fmt: skip
 for length in (1, 16):
     _ = lab.run(length=length)

@@ -436,10 +436,18 @@ for run, name in ((result, "auxiliary"), (from_scratch, "from scratch")):
 _ = axes.set(xlabel="step", ylabel="accuracy", title="Stories that contain their keyword", ylim=(0, 1.05))
 _ = axes.legend()
 
+# %% [markdown]
+# Two relatives train nothing, and stand in the table as well. *Few-shot* puts stories behind their keywords before the keyword
+# that is asked for, and hopes that the base takes the hint. *PPLM* (Dathathri et al. 2020) moves the base's keys and values before
+# each token, along the gradient that makes the keyword itself likelier *next*. It knows nothing of what leads to the word later:
+# that is the posterior, which only training finds.
+
 # %%
 pd.DataFrame(
     {
         "base": score(task.write(base, wanted)),
+        "few-shot": score(task.write_after_examples(base, wanted)),
+        "PPLM": score(task.write_by_gradient(base, wanted)),
         "auxiliary": score(task.write(tuned, wanted)),
         "from scratch": score(task.write(scratch, wanted, prefixed=True)),
     }

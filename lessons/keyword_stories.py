@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from minilm import BPETokenizer, datasets, generate
+from minilm import BPETokenizer, complete, datasets, generate
 from minilm.datasets import KeywordStory
 from minilm.objectives import Completions
 from minilm.scores import keyword_accuracy
 from minilm.shifts import Asked
-from minilm.tuning import encode_attributes
+from minilm.tuning import PPLM, encode_attributes
+from minilm.tuning.few_shot import few_shot_prompt
 
 LONGEST = 130
 """Tokens that a model may write before it is cut off; few stories have more."""
@@ -90,12 +91,38 @@ class KeywordStories:
         start = torch.full((len(attribute), 1), self.tokenizer.end_of_text)
         return self.go_on(model, start, seed, attribute=attribute)
 
+    def write_after_examples(self, model, keywords: Sequence[str], seed: int = 0) -> list[str]:
+        """The same from a few-shot prompt: stories behind their keywords, then the keyword that is asked for."""
+        brief = sorted(self.records[:200], key=lambda record: len(record.text))
+        solved = [(self.prompt(record.keywords[0]).tolist(), self.encode(record)) for record in brief]
+        room = model.window - LONGEST
+        prompts = [few_shot_prompt(solved, self.prompt(keyword).tolist(), (), room) for keyword in keywords]
+        end = self.tokenizer.end_of_text
+        told = complete(model, prompts, LONGEST, temperature=1.0, seed=seed, stop_token=end)
+        return [self.tokenizer.decode(ids) for ids in told]
+
+    def write_by_gradient(self, model, keywords: Sequence[str], seed: int = 0) -> list[str]:
+        """The same by PPLM, with the keyword, in lower and upper case, as its bag of words."""
+        written = {word: iter(self.steer(model, word, keywords.count(word), seed)) for word in set(keywords)}
+        return [next(written[word]) for word in keywords]
+
+    def steer(self, model, keyword: str, n: int, seed: int) -> list[str]:
+        """n stories that PPLM draws towards a keyword."""
+        end, encode = self.tokenizer.end_of_text, self.tokenizer.encode
+        bag = [*encode(f" {keyword}"), *encode(f" {keyword.capitalize()}")]
+        rows = PPLM().generate(model, torch.full((n, 1), end), bag, LONGEST, seed=seed, stop_token=end)
+        return [self.until_end(row) for row in rows[:, 1:].tolist()]
+
     def go_on(self, model, prompts: Tensor, seed: int, **told: Tensor) -> list[str]:
         """What a model writes after prompts (B, T), up to the end of a story."""
         end = self.tokenizer.end_of_text
         rows = generate(model, prompts, LONGEST, seed=seed, stop_token=end, **told)
-        written = rows[:, prompts.size(1) :].tolist()
-        return [self.tokenizer.decode(row[: row.index(end)] if end in row else row) for row in written]
+        return [self.until_end(row) for row in rows[:, prompts.size(1) :].tolist()]
+
+    def until_end(self, ids: list[int]) -> str:
+        """The text before the first end-of-text token, or all of it."""
+        end = self.tokenizer.end_of_text
+        return self.tokenizer.decode(ids[: ids.index(end)] if end in ids else ids)
 
     def accuracy(self, model, n: int, prefixed: bool = False) -> float:
         """Share of n stories by a model that contain the keyword they were asked for."""

@@ -54,3 +54,30 @@ def test_stories_are_read_up_to_their_end(task):
         assert len(texts) == 3 and not any("<|endoftext|>" in text for text in texts)
         assert task.write(model, task.wanted(3), prefixed) == texts
     assert 0 <= task.accuracy(tuned, 2) <= 1
+
+
+def test_methods_without_training_write_a_story_for_each_keyword(task):
+    torch.manual_seed(0)
+    model = MiniLM(
+        ModelConfig(vocab_size=task.tokenizer.vocab_size, context_length=400, n_layer=1, n_head=2, d_model=16)
+    ).eval()
+    wanted = task.wanted(3)
+    for write in (task.write_after_examples, task.write_by_gradient):
+        told = write(model, wanted, seed=1)
+        assert len(told) == 3
+        assert told == write(model, wanted, seed=1)
+        assert told != write(model, wanted, seed=2)
+
+
+def test_a_few_shot_prompt_shows_solved_keywords_and_asks_for_another(task, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "lessons.keyword_stories.complete", lambda model, prompts, *rest, **more: asked.extend(prompts) or []
+    )
+    model = MiniLM(
+        ModelConfig(vocab_size=task.tokenizer.vocab_size, context_length=400, n_layer=1, n_head=2, d_model=16)
+    )
+    task.write_after_examples(model, ["because"])
+    assert asked[0][-len(task.prompt("because")) :] == task.prompt("because").tolist()
+    shortest = min(task.records, key=lambda record: len(record.text))
+    assert shortest.text in task.tokenizer.decode(asked[0])
