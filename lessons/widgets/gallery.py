@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
+from statistics import pvariance
 from typing import Any
 
 import torch
@@ -44,17 +45,26 @@ FOLDER = Path(__file__).parents[2] / "docs" / "gallery"
 THEMES, WIDTHS = {"light": LIGHT, "dark": DARK}, (900, 1400)
 KEPT = (
     ("pretraining-lab", "light", 1400),
-    ("playground", "light", 900),
-    ("attention", "dark", 1400),
+    ("tuning-lab", "light", 1400),
     ("attention", "light", 900),
+    ("attention-two", "light", 1400),
+    ("attention-two", "dark", 1400),
     ("shift", "light", 900),
+    ("playground", "light", 900),
     ("lens", "dark", 900),
     ("truth", "light", 900),
+    ("smoothing", "dark", 900),
+    ("gates", "light", 900),
     ("bpe", "dark", 900),
 )
 CHROMIUM = ("/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
 KEYWORD = "nevertheless"
-N_STORY, N_HELD_OUT, STEPS, TUNING_STEPS = 6000, 100, 1000, 150
+STORY = (
+    "Early one warm afternoon, Ruby Birch packed four pears for a picnic with Lucy Shaw at the pebble beach. Soon, Lucy sat "
+    "down near a wall and felt fearful."
+)
+"""After it, one of several connectives may come."""
+N_STORY, N_HELD_OUT, STEPS, LORA_STEPS, TUNING_STEPS = 6000, 100, 1000, 150, 400
 
 Picture = tuple[str, str, int]
 """Name of an explorer, name of a theme, width in pixels."""
@@ -78,7 +88,7 @@ def make_explorers() -> dict[str, Explorer]:
     world = StoryWorld()
     oracle = Oracle(world, tokenizer)
     beginning = "Because Noah Winter had no friends, he"
-    sentence = f"{beginning} raced to the orchard alone."
+    sentence = f"{beginning} ran to the rope bridge alone."
     lora = tune(load_pretrained("storyworld")[0], tokenizer)
     tuning_lab = make_tuning_lab(model, tokenizer)
     by_method = {run.settings.method: run.model for run in tuning_lab.kept}
@@ -87,24 +97,29 @@ def make_explorers() -> dict[str, Explorer]:
         "pretraining-lab": make_lab(world, tokenizer, floor=oracle.entropy_rate(n=20)[0] * math.log(2)),
         "tuning-lab": tuning_lab,
         "playground": Playground(model, tokenizer, beginning, length=60),
-        "attention": AttentionExplorer(model, tokenizer, sentence, layer=2, head=2),
+        "attention": AttentionExplorer(model, tokenizer, sentence, layer=2, head=4),
         "attention-two": side_by_side({"base": model, "prefix": by_method["prefix"]}, tokenizer, sentence),
         "gates": GateExplorer(heard, tokenizer, sentence, layer=2),
         "shift": ShiftExplorer(
-            lora, tokenizer, sentence, exact=lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD))
+            lora, tokenizer, STORY, exact=lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD))
         ),
         "lens": make_lens({"base": model, "LoRA": lora}, tokenizer, sentence),
-        "truth": TruthExplorer(model, tokenizer, oracle, beginning),
-        "smoothing": SmoothingExplorer("fixed"),
-        "bpe": BPEStepper(tokenizer, "The lighthouse keeper whispered: naïve 🎉"),
+        "truth": TruthExplorer(model, tokenizer, oracle, STORY),
+        "smoothing": SmoothingExplorer("fixed", n=16),
+        "bpe": BPEStepper(counting(world), "The lighthouse keeper whispered: naïve 🎉"),
     }  # fmt: skip
 
 
+def counting(world: StoryWorld) -> BPETokenizer:
+    """A tokenizer that has just been trained, and so knows how often each pair was met."""
+    return BPETokenizer.train([story.text for story in world.sample(N_STORY, seed=0)], vocab_size=1536)
+
+
 def side_by_side(models: dict[str, Any], tokenizer: BPETokenizer, text: str) -> AttentionExplorer:
-    """At the head that hears most of what was added."""
+    """At the head whose tokens differ most in how much they hear of what was added."""
     explorer = AttentionExplorer(models, tokenizer, text)
     gates = explorer.looks()[-1].gates
-    explorer.choose(max(gates, key=lambda place: sum(gates[place])))
+    explorer.choose(max(gates, key=lambda place: pvariance(gates[place])))
     return explorer
 
 
@@ -134,7 +149,8 @@ def make_tuning_lab(model: MiniLM, tokenizer: BPETokenizer) -> TuningLab:
         model, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device="cpu",
         settings=TuningSettings(method="lora", steps=TUNING_STEPS),
     )  # fmt: skip
-    for method in ("prefix", "inducer", "fine-tuning", "lora"):
+    lab.run(method="prefix", length=4)
+    for method in ("inducer", "fine-tuning", "lora"):
         lab.run(method=method)
     return lab
 
@@ -145,8 +161,9 @@ def tune(model: MiniLM, tokenizer: BPETokenizer) -> torch.nn.Module:
         story.text for story in StoryWorld().sample(3000, seed=5) if KEYWORD in story.attributes["keyword"]
     ]
     documents = [tokenizer.encode(text) for text in stories]
+    torch.manual_seed(0)
     tuned = tuning.attach(model, tuning.LoRA(rank=8))
-    config = TrainingConfig(steps=TUNING_STEPS, optimizer="adamw", learning_rate=5e-3)
+    config = TrainingConfig(steps=LORA_STEPS, optimizer="adamw", learning_rate=5e-3)
     train(tuned, Documents(documents, tokenizer.end_of_text, 64, 8), config, progress=False)
     return tuned
 
@@ -178,7 +195,7 @@ def shoot(browser: Any, html: str, width: int, path: Path) -> None:
     """One picture of a whole page, in a palette of 256 colours, which keeps it small."""
     from PIL import Image
 
-    tab = browser.new_page(viewport={"width": width, "height": 300})
+    tab = browser.new_page(viewport={"width": width, "height": 100})
     tab.set_content(html)
     tab.screenshot(path=path, full_page=True)
     tab.close()

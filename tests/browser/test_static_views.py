@@ -176,7 +176,15 @@ def test_a_token_can_be_reached_by_keyboard(page, shown):
     expect(token.locator(".panel")).to_be_visible()
 
 
-def test_a_curve_tells_its_values_under_the_pointer(shown):
-    strip = shown("TrainingDashboard").locator(".strips > div").nth(4)
+@pytest.mark.parametrize("name", ["PretrainingLab", "SmoothingExplorer", "TrainingDashboard", "TuningLab"])
+def test_a_curve_tells_its_values_under_the_pointer(shown, name):
+    strip = shown(name).locator(".strips").first.locator("> div").nth(4)
+    expect(strip.locator("b")).to_be_hidden()
     strip.hover()
-    expect(strip.locator("b")).to_contain_text("step 5 · training")
+    expect(strip.locator("b")).to_be_visible()
+    expect(strip.locator("b")).to_contain_text("query" if name == "SmoothingExplorer" else "step 5 · training")
+
+
+def test_a_piece_of_a_word_tells_how_it_came_to_be(shown):
+    titles = [each.get_attribute("title") for each in shown("BPEStepper").locator(".words .token").all()]
+    assert any("merge" in title and "met" in title for title in titles)

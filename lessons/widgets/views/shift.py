@@ -11,6 +11,8 @@ from lessons.widgets.views.tokens import isolated, spoken, token
 
 FAINTEST = 0.02
 """Bits that shade a token fully where no token of the text moves its prediction further."""
+MUCH = 0.01
+"""Probability that a token gains or loses if its shift counts for the bars' scale; of rarer tokens bars end at the edge."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def shift_view(positions: Sequence[Position], chosen: int, settings: str = "") -
     )
     foot = tag("div", _scale(most), tag("span", _verdict(positions), class_="quiet"), class_="foot")
     text = tag("div", *(boxes or [tag("p", "There is no text.", class_="quiet")]), class_="text", dir="ltr")
-    body = tag("div", text, foot, class_="telling")
+    n_row = max((len(position.movers) for position in positions), default=0)
+    body = tag("div", text, foot, class_="telling", style=f"--high:{46 + 24 * n_row}px")
     return view("shift", describe(positions, chosen), head, body, sheets=("panels", "shift"))
 
 
@@ -84,10 +87,11 @@ def _verdict(positions: Sequence[Position]) -> str:
 
 
 def _reach(positions: Sequence[Position]) -> float:
-    """Nats at which a bar reaches the edge: the largest shift of all, so that positions can be compared."""
-    shifts = [abs(m.shift) for position in positions for m in position.movers]
-    exact = [abs(m.exact) for position in positions for m in position.movers if m.exact is not None]
-    return max([s for s in (*shifts, *exact) if math.isfinite(s) and s < 25], default=1.0) or 1.0
+    """Nats at which a bar reaches the edge: the largest shift of all that moves much, so that positions can be compared."""
+    movers = [mover for position in positions for mover in position.movers]
+    much = [mover for mover in movers if abs(mover.combined - mover.base) >= MUCH] or movers
+    shifts = [abs(shift) for m in much for shift in (m.shift, m.exact) if shift is not None]
+    return max([s for s in shifts if math.isfinite(s) and s < 25], default=1.0) or 1.0
 
 
 def _scale(most: float) -> Markup:

@@ -182,7 +182,7 @@ def _loss(runs: Sequence[Run], floor: float | None) -> Markup:
     for i, run in enumerate(runs):
         curves = _loss_lines(run, series(i), alone=len(runs) == 1)
         lines += curves
-        shown += [value for line in curves if line.kind != "faint" for value in line.y]
+        shown += [value for line in curves for value in (smooth(line.y) if line.kind == "faint" else line.y)]
     x = _steps(max([run.steps for run in runs if run.steps], default=100))
     y = axis_for(shown, log=True, include=[floor] if floor else [])
     levels = [Level(floor, f"entropy floor {number(floor)}")] if floor else []
