@@ -14,6 +14,7 @@ Turn its settings (Run and Stop for the reader; `run` for the lesson, in the cel
                          floor=1.23, settings=PretrainingSettings(n_layer=2, steps=size.pick(smoke=20, cpu=300, gpu=2000)))
     _ = lab.run()                                                      # shows itself; lab.run(n_layer=4) for another
     lab.model, lab.kept                                                # the newest model; all runs
+    lab.save("my-run")                                                 # and lab.load("my-run"), in another session too
 
     from lessons.widgets import TuningLab                              # the same for tuning a frozen model: pick a method
     lab = TuningLab(model, training, held_out, sample=write)           # lists of (prompt ids, target ids)

@@ -182,7 +182,9 @@ def test_a_curve_tells_its_values_under_the_pointer(shown, name):
     expect(strip.locator("b")).to_be_hidden()
     strip.hover()
     expect(strip.locator("b")).to_be_visible()
-    expect(strip.locator("b")).to_contain_text("query" if name == "SmoothingExplorer" else "step 5 · training")
+    expect(strip.locator("b")).to_contain_text(
+        "query" if name == "SmoothingExplorer" else "step 5 · training"
+    )
 
 
 def test_a_piece_of_a_word_tells_how_it_came_to_be(shown):
