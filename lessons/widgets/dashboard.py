@@ -9,7 +9,8 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 
 from lessons.widgets.explorer import Explorer
-from lessons.widgets.views.training import Run, training_view
+from lessons.widgets.views.run import Run
+from lessons.widgets.views.training import training_view
 from minilm.training import Callback, EvaluationRecord, RunInfo, StepRecord, TrainingResult
 
 SHARE = 50

@@ -14,7 +14,7 @@ from torch import nn
 from lessons.widgets import controls
 from lessons.widgets.dashboard import INTERRUPT, TrainingDashboard
 from lessons.widgets.kept_runs import check_folder, read_run, write_run
-from lessons.widgets.views.training import Run
+from lessons.widgets.views.run import Run
 from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
 from minilm.training.loop import BatchMaker
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from lessons.widgets.views.markup import Markup, duration, number, percent, tag, view
 from lessons.widgets.views.plot import Axis, Level, Line, axis_for, chart, smooth, thin
+from lessons.widgets.views.run import Run
 from lessons.widgets.views.theme import series
 from lessons.widgets.views.tokens import prose
-from minilm.training import EvaluationRecord, StepRecord
+from minilm.training import EvaluationRecord
 
 SAMPLES_SHOWN = 6
 _STATES = {
@@ -20,67 +20,6 @@ _STATES = {
     "finished": "finished",
     "failed": "failed",
 }
-
-
-@dataclass
-class Run:
-    """What is known of one run, so far."""
-
-    name: str = "run 1"
-    steps: int = 0
-    """Of how many."""
-    state: str = "waiting"
-    """One of "waiting", "running", "stopped", "finished", "failed"."""
-    records: list[StepRecord] = field(default_factory=list)
-    evaluations: list[EvaluationRecord] = field(default_factory=list)
-    n_parameter: int = 0
-    settings: str = ""
-    """What sets this run apart, in a few words."""
-    resumed_at: StepRecord | None = None
-    """The last record of an earlier part of the run."""
-    hint: str = ""
-    """How to stop it, shown while it runs."""
-
-    @property
-    def step(self) -> int:
-        """Steps taken."""
-        return self.records[-1].step if self.records else 0
-
-    @property
-    def train_loss(self) -> float | None:
-        """Mean of the last steps (at most 20), in nats per token."""
-        last = [record.loss for record in self.records[-20:]]
-        return sum(last) / len(last) if last else None
-
-    @property
-    def held_out(self) -> list[tuple[int, float]]:
-        """Step and loss of each evaluation on held-out text."""
-        return [(each.step, each.loss) for each in self.evaluations if each.loss is not None]
-
-    @property
-    def held_out_loss(self) -> float | None:
-        """Of the last evaluation, in nats per token."""
-        return self.held_out[-1][1] if self.held_out else None
-
-    @property
-    def seconds_left(self) -> float | None:
-        """At the pace so far; None before the first step."""
-        begun = self.resumed_at
-        steps, seconds = (begun.step, begun.seconds) if begun else (0, 0.0)
-        if self.step <= steps:
-            return None
-        return (self.steps - self.step) * (self.records[-1].seconds - seconds) / (self.step - steps)
-
-    @property
-    def tokens_per_second(self) -> float | None:
-        """Median of the last steps, which one slow step does not move."""
-        last = sorted(record.tokens_per_second for record in self.records[-20:])
-        return last[len(last) // 2] if last else None
-
-    def gap(self, floor: float | None) -> float | None:
-        """Held-out loss above the floor, as a share of the floor."""
-        loss = self.held_out_loss
-        return None if loss is None or not floor else loss / floor - 1
 
 
 def training_view(

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from lessons.widgets.views.training import Run, describe, training_view
+from lessons.widgets.views.run import Run
+from lessons.widgets.views.training import describe, training_view
 from minilm.training import EvaluationRecord, StepRecord
 
 
