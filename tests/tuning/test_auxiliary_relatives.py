@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from minilm import MiniLM, ModelConfig, generate
+from minilm import MiniLM, ModelConfig, generate, trace
 from minilm.generation import complete
 from minilm.objectives import NextToken
 from minilm.training import TrainingConfig, train
@@ -50,6 +50,16 @@ def test_weight_decay_does_not_pull_on_the_mixture(base):
     train(tuned, batches, TrainingConfig(steps=5, warmup_steps=0, **settings), progress=False)
     assert weight.norm().item() < 0.9 * before
     assert tuned.attachments["side"].gate.item() == pytest.approx(2.0, abs=1e-4)
+
+
+def test_a_trace_sees_the_base_where_an_expert_stands_on_it_too(base, tokens):
+    steered = Experts.proxy(base, attach_and_stir(base, LoRA(2)), base)
+    with trace(base) as alone:
+        base(tokens)
+    with trace(steered) as seen:
+        combined = steered(tokens).logits
+    assert all(torch.equal(seen.attention[layer], alone.attention[layer]) for layer in alone.attention)
+    torch.testing.assert_close(seen.logits.combined, combined)
 
 
 def test_experts_move_the_base_by_their_difference_within_its_nucleus(base, tokens):
