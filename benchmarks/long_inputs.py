@@ -8,7 +8,7 @@ Chen et al. (2022) tell that inducer-tuning gains on prefix-tuning as inputs gro
 document has 1, 2, 3 or 4 stories (165 to 440 tokens with what was asked), and about five questions ask about one of
 them, each with all answers before it in sight. One model is tuned on all four lengths, a batch of one length after
 the other, and tested on each length by itself. All methods but fine-tuning store the same number of parameters to
-within a fifth. The base is the bundled checkpoint, given more positions and trained on with stories in a row.
+within a fifth. The base is the bundled checkpoint, given more positions and trained on with stories in a row and some conversations.
 """
 
 from __future__ import annotations
@@ -101,11 +101,12 @@ class ByLength:
         return self.makers[length].batch(turn)
 
 
-def conversations(tokenizer: BPETokenizer, split: str, n: int) -> dict[int, list[Example]]:
+def conversations(tokenizer: BPETokenizer, split: str, n: int, seed: int = 0) -> dict[int, list[Example]]:
     """By the number of stories: the conversations of n questions."""
     found = {}
     for stories in STORIES:
-        records = datasets.load("storyworld-questions", split, n=n, stories=stories, turns=6, history=6)
+        dials = {"stories": stories, "turns": 6, "history": 6, "seed": seed}
+        records = datasets.load("storyworld-questions", split, n=n, **dials)
         last = [one for one, other in pairwise(records) if one.document != other.document]
         found[stories] = [encode(tokenizer, record) for record in last]
     return found
@@ -121,7 +122,7 @@ def encode(tokenizer: BPETokenizer, record: Question) -> Example:
     return [id for id, _ in encoded], [asked for _, asked in encoded]
 
 
-def long_base(steps: int = 500) -> tuple[MiniLM, BPETokenizer]:
+def long_base(steps: int = 600) -> tuple[MiniLM, BPETokenizer]:
     """The bundled checkpoint with more positions, trained on with stories in a row; made once and kept."""
     if not BASE.is_dir():
         model, tokenizer = load_pretrained("storyworld")
@@ -130,12 +131,25 @@ def long_base(steps: int = 500) -> tuple[MiniLM, BPETokenizer]:
         # The further positions begin as copies of the first, to be trained on from there.
         positions = weights["position_embedding.weight"].repeat(2, 1)[:CONTEXT_LENGTH]
         longer.load_state_dict({**weights, "position_embedding.weight": positions})
-        texts = [tokenizer.encode(story.text) for story in StoryWorld().sample(20_000, seed=71)]
-        batches = Documents(texts, tokenizer.end_of_text, CONTEXT_LENGTH, 8)
+        batches = Documents(texts_to_read(tokenizer), tokenizer.end_of_text, CONTEXT_LENGTH, 8)
         config = TrainingConfig(steps=steps, learning_rate=3e-3, optimizer="adamw", device="cpu")
         print("base:", train(longer, batches, config, progress=False).records[-1].loss, "nats per token")
         save_pretrained(BASE, longer, tokenizer)
     return load_pretrained(BASE)
+
+
+def texts_to_read(tokenizer: BPETokenizer) -> list[list[int]]:
+    """What the base is trained on with: stories, and one text in ten a conversation, about other stories than the task's.
+
+    A base that has never met a question gives its tokens no chance at all, and few weights cannot bring it back from there.
+    The paper's base, GPT-2, had read dialogues too.
+    """
+    texts = [tokenizer.encode(story.text) for story in StoryWorld().sample(18_000, seed=71)]
+    for found in conversations(tokenizer, "train", 3000, seed=71).values():
+        texts += [
+            ids[1:] for ids, _ in found
+        ]  # without the end-of-text token, which `Documents` puts before each
+    return texts
 
 
 @torch.no_grad()

@@ -42,11 +42,12 @@ def step_of(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> S
     return step
 
 
-def ours(method: Method, tokens: Tensor) -> Step:
-    """A step of one of our methods; tokens (B, T + 1)."""
+def ours(method: Method, tokens: Tensor, compiled: bool = False) -> Step:
+    """A step of one of our methods; tokens (B, T + 1). Compiled, as `TrainingConfig(compile=True)` does it."""
     tuned = attach(MiniLM(SHAPE), method).train()
+    model = torch.compile(tuned) if compiled else tuned
     batch = Batch(tokens[:, :-1], tokens[:, 1:])
-    return step_of(lambda: next_token_loss(tuned, batch), tuned.parameters())
+    return step_of(lambda: next_token_loss(model, batch), tuned.parameters())
 
 
 def theirs(method: PeftConfig | None, tokens: Tensor) -> Step:
@@ -81,10 +82,12 @@ def main() -> None:
         "full fine-tuning, minilm": ours(FullFineTuning(), tokens),
         "LoRA, rank 8, peft": theirs(LORA, tokens),
         "LoRA, rank 8, minilm": ours(LoRA(rank=8), tokens),
+        "LoRA, rank 8, minilm compiled": ours(LoRA(rank=8), tokens, compiled=True),
         "prefix, length 16, peft": theirs(PREFIX, tokens),
         "prefix, length 16, minilm": ours(Prefix(16), tokens),
+        "prefix, length 16, minilm compiled": ours(Prefix(16), tokens, compiled=True),
     }
-    seconds = take_turns(contenders, repeats, warm_up=2)
+    seconds = take_turns(contenders, repeats, warm_up=3)
     print(f"{SHAPE}, batch {BATCH_SIZE} x {N_TOKEN}, float32, {torch.get_num_threads()} threads")
     for peer in ("LoRA, rank 8, peft", "prefix, length 16, peft", "full fine-tuning, minilm"):
         report(f"beside {peer}", seconds, peer, BATCH_SIZE * N_TOKEN, "tokens")
