@@ -6,7 +6,8 @@ of the text.
 
 Attribute and text go through the base apart, both from position 0, so that the text's features are those of
 the pass that is under way anyway. E_LM is the base's and stays as it is, but gradients pass through the
-product with it.
+product with it. Proj begins with a LayerNorm without weights: like the base's own blocks it reads a residual
+stream, whose length may be a hundred times that of anything T_AUX adds to it.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class FeatureNetwork(nn.Module):
         self.blocks, self.final_norm = trunk.blocks, trunk.final_norm
         self.project_in = nn.Linear(d_base, config.d_model, bias=False)
         self.project_out = nn.Linear(config.d_model, d_base, bias=False)
-        self.segments = nn.Parameter(torch.empty(2, config.d_model).normal_(std=0.02))
-        """Z_att and Z_txt."""
+        self.segments = nn.Parameter(torch.randn(2, config.d_model))
+        """Z_att and Z_txt, at first about as long as what they are added to."""
         nn.init.zeros_(self.project_out.weight)
 
     def forward(
@@ -46,14 +47,18 @@ class FeatureNetwork(nn.Module):
     ) -> Tensor:
         """strength z_AUX (B, T, vocab) for the tokens of a pass."""
         n_token = reading.tokens.size(1)
-        x = self.project_in(reading.states[self.n_feature]) + self.segments[1]  # (B, T, d_aux)
+        x = self.read(reading.states[self.n_feature]) + self.segments[1]  # (B, T, d_aux)
         if attribute is not None:
-            of_attribute = self.project_in(self.encode(reading.model, attribute)) + self.segments[0]
+            of_attribute = self.read(self.encode(reading.model, attribute)) + self.segments[0]
             x = torch.cat([of_attribute, x], dim=1)  # (B, m + T, d_aux)
         for block in self.blocks:
             x = block(x, Pass(cache=cache))
         h = strength * self.project_out(self.final_norm(x[:, -n_token:]))  # (B, T, d)
         return F.linear(h, reading.model.token_embedding.weight)
+
+    def read(self, states: Tensor) -> Tensor:
+        """Proj: the base's residual stream (B, T, d) to (B, T, d_aux)."""
+        return self.project_in(F.layer_norm(states, states.shape[-1:]))
 
     def encode(self, base: MiniLM, attribute: Tensor) -> Tensor:
         """T_LM^{1..L}(a E_LM): the attribute (B, m) through the base's first layers, (B, m, d)."""

@@ -68,7 +68,9 @@ class ByHand:
 
     def features(self, ids: Tensor) -> Tensor:
         lower = self.blocks(self.base.blocks[: self.n_feature], embedded(self.base, ids))
-        return lower @ self.network.project_in.weight.T
+        centred = lower - lower.mean(-1, keepdim=True)
+        spread = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+        return centred / spread @ self.network.project_in.weight.T
 
     def blocks(self, blocks: nn.ModuleList, x: Tensor) -> Tensor:
         for block in blocks:
