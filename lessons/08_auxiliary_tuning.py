@@ -153,7 +153,9 @@ solution("bayes", exact_shift)
 # $$h_{att} = \mathrm{Proj}(T_{LM}^{1..L}(\alpha)) + Z_{att} \qquad h_{txt} = \mathrm{Proj}(T_{LM}^{1..L}(x)) + Z_{txt} \qquad
 # z_{AUX} = \mathrm{Proj}'(T_{AUX}([h_{att} ; h_{txt}]))\,E_{LM}^\top$$
 #
-# The last projection starts at zero, so that training starts at the frozen model. To see anything, we fill it with noise here.
+# The last projection starts at zero, so that training starts at the frozen model. (The first begins with a LayerNorm, as every
+# block does: the frozen model's states are hundreds of times as long as what a fresh layer adds to them, and would drown it.) To
+# see anything, we fill the last projection with noise here.
 
 # %%
 from minilm import tuning
