@@ -573,6 +573,19 @@ print(f"correlation of learned and exact shift: {comparison.correlation():.2f}")
 print(f"of the base's divergence where the keyword changes much, {comparison.closed():.0%} is gone")
 
 # %% [markdown]
+# One short run settles little. Three seeds, 600 steps on twice as many stories, gave this (`benchmarks/auxiliary.py`):
+#
+# | claim | measured |
+# |---|---|
+# | the shift becomes the posterior | correlation with the exact shift 0.92 (0.89 to 0.95) over the stories' own tokens, 0.84 over all that may come; the divergence from the oracle that was told the keyword falls to 25% (23% to 27%) of the base's. With 1,500 steps, one seed: 0.98, 0.92 and 14% |
+# | fewer steps than from scratch | not here: 90% of its final accuracy after 300 to 420 steps, and the model from scratch had as much after 300 to 360 |
+# | as fluent as the base | SLOR between 4.3 and 4.5 all along, the base's being 4.5; from scratch it climbs from 0.1 to 4.3 at most, and hardly any of its stories is possible |
+# | two shifts add up | told both words, 53% to 82% of the stories have both; told one, 7% to 35% |
+#
+# The second claim rests on a language that is hard to learn. Ours is learnt in minutes, so a model from scratch loses little time
+# with it. It says the word and not yet the story: accuracy alone would call it the better one.
+
+# %% [markdown]
 # ## Traps
 #
 # **One row off.** The shift of $x_t$ stands at position $m + t - 1$. A loss that also counts the keyword's own tokens trains the
