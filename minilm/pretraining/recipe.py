@@ -57,7 +57,7 @@ class Recipe:
 STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 
 RECIPES: dict[str, Recipe] = {
-    "lesson": Recipe(training=TrainingConfig(steps=1800, evaluate_every=200, **STORY_RATES)),
+    "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
     "bundled": Recipe(
         n_story=150_000,
         context_length=256,
