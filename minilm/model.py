@@ -200,10 +200,12 @@ class MiniLM(nn.Module):
         return F.linear(self.final_norm(state), self.token_embedding.weight)
 
     def shift(self, reading: Reading, context: Pass) -> Tensor:
-        """The logits with the deltas of the `logits` site."""
-        combined = context.sites.shift(reading)
-        if context.recorder is not None:
-            context.recorder.keep_logits(reading, combined)
+        """The logits with the deltas of the `logits` site. A delta may run this very model; only the outer pass is recorded."""
+        if context.recorder is None:
+            return context.sites.shift(reading)
+        with unrecorded(self):
+            combined = context.sites.shift(reading)
+        context.recorder.keep_logits(reading, combined)
         return combined
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
@@ -266,6 +268,16 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         model.train()
+
+
+@contextmanager
+def unrecorded(model: MiniLM) -> Iterator[None]:
+    """Passes inside are not recorded, and afterwards as before."""
+    recorder, model.recorder = model.recorder, None
+    try:
+        yield
+    finally:
+        model.recorder = recorder
 
 
 def check_ids(tokens: Tensor, vocab_size: int) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from minilm.attention import Attended
-from minilm.model import MiniLM, evaluating
+from minilm.model import MiniLM, evaluating, unrecorded
 from minilm.sites import Reading
 
 
@@ -78,12 +78,13 @@ class Trace:
 
     def _run_base(self) -> Tensor:
         """The base's logits (B, T, vocab), by the explicit attention that the traced pass used, and unrecorded."""
-        base, before = self._base, (self._base.recorder, self._base.explicit_attention)
-        base.recorder, base.explicit_attention = None, True
+        base, before = self._base, self._base.explicit_attention
+        base.explicit_attention = True
         try:
-            return base(self.tokens).logits
+            with unrecorded(base):
+                return base(self.tokens).logits
         finally:
-            base.recorder, base.explicit_attention = before
+            base.explicit_attention = before
 
     def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None:
         """Called by the model for every layer."""

@@ -74,12 +74,7 @@ class Experts(nn.Module):
     def ask(self, expert, reading: Reading) -> Tensor:
         """An expert's logits (B, T, vocab) for the pass that is under way."""
         cache = own_cache(reading, expert, getattr(expert, "n_virtual", 0))
-        # An expert may stand on this very base; what is traced is the base's own pass.
-        recorder, self.base.recorder = self.base.recorder, None
-        try:
-            return expert(reading.tokens, attribute=reading.attribute, cache=cache).logits
-        finally:
-            self.base.recorder = recorder
+        return expert(reading.tokens, attribute=reading.attribute, cache=cache).logits
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """An empty cache of the base's; the experts' own follow it."""
