@@ -72,8 +72,7 @@ def slor(
     """SLOR of each text, in nats per token.
 
     Args:
-        judge: ln p_M of a text, of a model other than the one that wrote it: the `log_prob` of an n-gram
-        model, or
+        judge: ln p_M of a text, of a model other than the one that wrote it: the `log_prob` of an n-gram model, or
             `lambda text: text_log_prob(model, [start, *text])`.
         unigram: counts of the corpus, with n = 1.
         texts: token ids.

@@ -31,10 +31,11 @@ class CachedBase(nn.Module):
     serve at every length below.
 
     Args:
-        tuned: its methods must act at the logits only. width: tokens of the longest row that will be kept;
-        longer ones are read anew each time. None: the window. folder: keep the base's states there, for
-        later runs too. None: in memory, and once they fill `memory_limit`
-            bytes, in a temporary file.
+        tuned: its methods must act at the logits only.
+        width: tokens of the longest row that will be kept; longer ones are read anew each time. None: the
+            window.
+        folder: keep the base's states there, for later runs too. None: in memory, and once they fill
+            `memory_limit` bytes, in a temporary file.
 
     Raises:
         ValueError: a method acts inside the base, or the folder was made for other weights.
