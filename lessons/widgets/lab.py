@@ -114,6 +114,11 @@ class Lab(TrainingDashboard):
             )
         return self.kept[-1]
 
+    @property
+    def next_name(self) -> str:
+        """What the next run will be called."""
+        return f"run {len(self.runs) + 1}"
+
     def run(self, **changes: Any) -> LabRun:
         """Train here and now, with what the sliders say but for `changes`, until the last step or until Stop.
 
@@ -174,7 +179,7 @@ class Lab(TrainingDashboard):
         if not self._busy.acquire(blocking=False):
             raise ValueError("a run is going on: press Stop, or wait until it has ended")
         try:
-            self.kept.append(LabRun(f"run {len(self.runs) + 1}", settings, model, result))
+            self.kept.append(LabRun(self.next_name, settings, model, result))
             self.runs.append(finished(self.last))
         finally:
             self._busy.release()
@@ -185,7 +190,7 @@ class Lab(TrainingDashboard):
         self._stop = StopFlag()
         self._show_running(True)
         todo = self.experiment(settings)
-        name = f"run {len(self.runs) + 1}"
+        name = self.next_name
         self.next_run(name, str(settings))
         result = train(
             todo.model, todo.batches, todo.config, evaluate=todo.evaluate, sample=todo.sample,
@@ -206,8 +211,7 @@ class Lab(TrainingDashboard):
 
 def finished(run: LabRun) -> Run:
     """A run that was kept, as the dashboard shows it."""
+    told, steps = run.result, run.result.records[-1].steps
+    state = "stopped" if told.stopped else "finished"
     n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
-    state = "stopped" if run.result.stopped else "finished"
-    told = run.result
-    steps = told.records[-1].steps
     return Run(run.name, steps, state, told.records, told.evaluations, n_parameter, str(run.settings))
