@@ -58,3 +58,8 @@ def test_autocast_multiplies_in_the_precision_that_was_asked_for() -> None:
             assert (x @ x).dtype == dtype
     with pytest.raises(ValueError, match="precision must be auto, float32 or bfloat16, not 'half'"):
         autocast(torch.device("cpu"), "half")
+
+
+def test_numbers_too_small_to_be_fast_become_zero() -> None:
+    tiny = torch.full((64,), 1e-40)
+    assert not (tiny * 0.5).any()
