@@ -5,18 +5,23 @@ from __future__ import annotations
 import torch
 
 from minilm.tuning import METHODS, LoRA, Prefix, comparison, count_on, properties
-from minilm.tuning.properties import PROBE
+from minilm.tuning.properties import PROBE, RELATIVES
 
 
-def test_every_method_is_in_the_table_as_its_equations_have_it():
+def test_every_method_and_relative_is_in_the_table_as_its_equations_have_it():
     table = comparison()
-    assert list(table) == list(METHODS)
-    assert {name for name, row in table.items() if row.share_changed} == {"fine-tuning", "bitfit"}
-    assert {name for name, row in table.items() if not row.adds_parameters} == {"fine-tuning", "bitfit"}
-    assert {name for name, row in table.items() if row.outside_the_base} == {"auxiliary", "side"}
-    assert {name for name, row in table.items() if row.takes_attribute} == {"auxiliary"}
-    assert {name for name, row in table.items() if not row.keeps_window} == {"prompt"}
-    assert {name for name, row in table.items() if row.merges} == {"fine-tuning", "bitfit", "lora"}
+    assert list(table) == [*METHODS, *RELATIVES]
+
+    def having(name: str) -> set[str]:
+        return {each for each, row in table.items() if getattr(row, name)}
+
+    assert having("share_changed") == {"fine-tuning", "bitfit", "from scratch"}
+    adds_none = {"fine-tuning", "bitfit", "from scratch", "few-shot", "pplm"}
+    assert having("adds_parameters") == set(table) - adds_none
+    assert having("outside_the_base") == {"auxiliary", "side", "experts"}
+    assert having("takes_attribute") == {"auxiliary", "from scratch", "few-shot", "pplm"}
+    assert having("keeps_window") == set(table) - {"prompt", "from scratch", "few-shot"}
+    assert having("merges") == {"fine-tuning", "bitfit", "lora"}
 
 
 def test_the_share_that_changes_is_counted():
