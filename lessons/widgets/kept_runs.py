@@ -41,15 +41,26 @@ def read_run(folder: str, kind: type) -> tuple[Any, TrainingResult]:
         kind: class of the settings.
 
     Raises:
-        ValueError: there is no run, or it is one of another lab.
+        ValueError: there is no run, it cannot be read, or it is one of another lab.
     """
     path = Path(folder).expanduser() / FILE
     if not folder.strip() or not path.is_file():
         raise ValueError(f"there is no saved run in {folder.strip() or 'a folder without a name'}")
-    about = json.loads(path.read_text(encoding="utf-8"))
+    about = parse(path)
     if about["lab"] != kind.__name__:
         raise ValueError(f"the run in {folder} was made with {about['lab']}, not {kind.__name__}")
     told = about["result"]
     records = [StepRecord(**each) for each in told.pop("records")]
     evaluations = [EvaluationRecord(**each) for each in told.pop("evaluations")]
     return kind(**about["settings"]), TrainingResult(records=records, evaluations=evaluations, **told)
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """What stands in the file, with all that a run has."""
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): save that run again") from error
+    if missing := {"lab", "settings", "result"} - set(about):
+        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: save that run again")
+    return about

@@ -222,6 +222,17 @@ def test_a_run_of_another_lab_is_refused(lab, tmp_path):
         lab.load(str(tmp_path / "kept"))
 
 
+@pytest.mark.parametrize(
+    "text, complaint",
+    [('{"lab": "Pret', "run.json is damaged"), ("{}", "run.json lacks lab, result, settings: save")],
+)
+def test_a_damaged_run_is_refused(lab, tmp_path, text, complaint):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=complaint):
+        lab.load(str(tmp_path))
+    assert not lab.runs
+
+
 def test_errors_of_a_run_in_a_thread_reach_the_status_line(lab):
     lab.experiment = lambda settings: 1 / 0
     lab.start()
