@@ -45,9 +45,9 @@ def step_of(loss: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> S
 def ours(method: Method, tokens: Tensor, compiled: bool = False) -> Step:
     """A step of one of our methods; tokens (B, T + 1). Compiled, as `TrainingConfig(compile=True)` does it."""
     tuned = attach(MiniLM(SHAPE), method).train()
-    model = torch.compile(tuned) if compiled else tuned
+    loss_of = torch.compile(next_token_loss) if compiled else next_token_loss
     batch = Batch(tokens[:, :-1], tokens[:, 1:])
-    return step_of(lambda: next_token_loss(model, batch), tuned.parameters())
+    return step_of(lambda: loss_of(tuned, batch), tuned.parameters())
 
 
 def theirs(method: PeftConfig | None, tokens: Tensor) -> Step:

@@ -33,6 +33,8 @@ class TrainingConfig:
     """How the rate falls after the warm-up: "linear" or "cosine" to zero, or "constant"."""
     warmup_steps: int = 20
     """Steps over which the rate climbs from zero."""
+    cycles: int = 1
+    """Times that the rate climbs and falls, each time over twice as many steps as before."""
     gradient_clip: float = 1.0
     """Largest joint norm of all gradients; longer ones are scaled down."""
     accumulation: int = 1
@@ -42,7 +44,7 @@ class TrainingConfig:
     precision: str = "auto"
     """Of matrix products: "float32", "bfloat16", or "auto" (bfloat16 on CUDA, float32 elsewhere)."""
     compile: bool = False
-    """Compile the model first; pays on long runs where a compiler is installed."""
+    """Compile model and loss first, as one; pays on long runs where a compiler is installed."""
     device: str = "auto"
     """"auto", "cuda", "mps" or "cpu"."""
     seed: int = 0
@@ -58,9 +60,13 @@ class TrainingConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        for name in ("steps", "accumulation", "evaluate_every", "checkpoint_every"):
+        for name in ("steps", "cycles", "accumulation", "evaluate_every", "checkpoint_every"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {getattr(self, name)!r}")
+        if self.steps < 2**self.cycles - 1:
+            raise ValueError(
+                f"cycles={self.cycles} need at least {2**self.cycles - 1} steps, not {self.steps}"
+            )
         for name in ("learning_rate", "matrix_learning_rate", "gradient_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be positive, not {getattr(self, name)!r}")

@@ -135,7 +135,8 @@ class _Loop:
             config.weight_decay,
             device,
         )
-        self.parallel = world.wrap(torch.compile(model) if config.compile else model, device)
+        self.parallel = world.wrap(model, device)
+        self.loss_of = torch.compile(next_token_loss) if config.compile else next_token_loss
         self.result = TrainingResult()
         self.best = BestWeights(model, config.patience)
         self.evaluate = self.sample = self.path = None
@@ -177,7 +178,10 @@ class _Loop:
     def step(self, index: int, started: float) -> StepRecord:
         """One optimiser step on `accumulation` batches."""
         began = time.perf_counter()
-        factor = schedule_factor(index, self.config.steps, self.config.warmup_steps, self.config.schedule)
+        settings = self.config
+        factor = schedule_factor(
+            index, settings.steps, settings.warmup_steps, settings.schedule, settings.cycles
+        )
         set_learning_rate(self.optimizers, factor)
         parts = [
             self.part(index * self.config.accumulation + number) for number in range(self.config.accumulation)
@@ -206,9 +210,8 @@ class _Loop:
             last = number == len(parts) - 1
             with torch.enable_grad() if last else synchronise_later(self.parallel):
                 with autocast(self.device, self.config.precision):
-                    share = next_token_loss(self.parallel, part, self.config.label_smoothing) * (
-                        count / total
-                    )
+                    mean = self.loss_of(self.parallel, part, self.config.label_smoothing)
+                    share = mean * (count / total)
                 share.backward()
             loss += share.detach()
         return self.world.mean(loss).item()

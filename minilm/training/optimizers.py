@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -72,11 +73,19 @@ def set_learning_rate(optimizers: list[torch.optim.Optimizer], factor: float) ->
         group["lr"] = factor * group["peak_learning_rate"]
 
 
-def schedule_factor(step: int, steps: int, warmup_steps: int, schedule: str) -> float:
+def schedule_factor(step: int, steps: int, warmup_steps: int, schedule: str, cycles: int = 1) -> float:
     """The share of the peak learning rate at a step (0-based): a linear climb, then the way down to 0.
 
-    "linear" falls in a straight line, "cosine" along half a cosine, "constant" stays up.
+    "linear" falls in a straight line, "cosine" along half a cosine, "constant" stays up. With several cycles all of this comes
+    again, each time over twice as many steps (warm restarts, Loshchilov & Hutter 2017).
     """
+    ends = [steps * (2 ** (number + 1) - 1) // (2**cycles - 1) for number in range(cycles)]
+    start, end = next((start, end) for start, end in pairwise([0, *ends]) if step < end)
+    return factor_within(step - start, end - start, warmup_steps, schedule)
+
+
+def factor_within(step: int, steps: int, warmup_steps: int, schedule: str) -> float:
+    """The same in a cycle of so many steps."""
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(steps - warmup_steps, 1)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -117,6 +120,18 @@ def test_stop_may_come_from_another_thread(model, batches):
     assert result.stopped
 
 
+def test_compiled_it_learns_the_same(model, batches, monkeypatch):
+    """Traced as for any compiler, but run without one: not every machine has it."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    plain, settings = deepcopy(model), TrainingConfig(steps=4, warmup_steps=1, label_smoothing=0.1)
+    expected = train(plain, batches, settings)
+    found = train(model, batches, replace(settings, compile=True))
+    losses = ([record.loss for record in result.records] for result in (expected, found))
+    assert next(losses) == pytest.approx(next(losses), abs=1e-6)
+    for one, other in zip(plain.parameters(), model.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_accumulated_batches_are_one_large_batch(model, batches):
     model.config = model.config  # the same weights for both runs
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
@@ -186,6 +201,8 @@ def test_cuda_where_there_is_none(model, batches):
     ("setting", "complaint"),
     [
         ({"steps": 0}, "steps must be a whole number"),
+        ({"steps": 6, "cycles": 3}, "cycles=3 need at least 7 steps, not 6"),
+        ({"steps": 6, "cycles": 3}, "cycles=3 need at least 7 steps, not 6"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, not nan"),
         ({"learning_rate": 0}, "learning_rate must be positive, not 0"),
         ({"optimizer": "sgd"}, "optimizer must be one of muon, adamw, not 'sgd'"),

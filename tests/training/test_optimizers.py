@@ -79,3 +79,12 @@ def test_the_schedule_climbs_then_falls_and_stays_within_bounds(steps, warmup, s
     assert fall == sorted(fall, reverse=True)
     if fall:
         assert fall[0] == 1
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_every_cycle_is_a_schedule_of_its_own_and_twice_as_long(schedule):
+    factors = [schedule_factor(step, 70, 3, schedule, cycles=3) for step in range(70)]
+    cycles = factors[:10], factors[10:30], factors[30:]
+    for cycle in cycles:
+        alone = [schedule_factor(step, len(cycle), 3, schedule) for step in range(len(cycle))]
+        assert cycle == alone
