@@ -130,7 +130,10 @@ print("largest difference:", f"{max(abs(a - b) for a, b in zip(by_hand, by_libra
 # ## The learning rate
 #
 # Too low, and nothing happens; too high, and the loss explodes. So the rate climbs from zero while the optimiser gathers its
-# averages, and then falls to zero, so that the last steps settle instead of jumping about.
+# averages, and then falls to zero, so that the last steps settle instead of jumping about. A long run may do so several times
+# (*warm restarts*, Loshchilov & Hutter 2017), which is `cycles` in `TrainingConfig`. It helped us: on stories, one long fall over
+# 32,000 steps never learnt to copy an object from where it was first named, and ended 6% above the floor; a fall over 2,000
+# steps and another over 4,000 learnt to copy everything, and ended 0.6% above it.
 
 # %%
 import matplotlib.pyplot as plt
@@ -142,6 +145,8 @@ use_style()
 figure, axes = plt.subplots(figsize=(7, 2.4), layout="constrained")
 for schedule in ("linear", "cosine", "constant"):
     _ = axes.plot([schedule_factor(step, 200, 20, schedule) for step in range(200)], label=schedule)
+restarted = [schedule_factor(step, 200, 5, "linear", cycles=3) for step in range(200)]
+_ = axes.plot(restarted, label="linear, 3 cycles")
 _ = axes.set(xlabel="step", ylabel="share of the peak rate")
 _ = axes.legend()
 
@@ -397,5 +402,8 @@ solution("bits", bits)
 #   training loss soon says more about memory than about language.
 # - **Comparing losses across tokenizers.** Nats per token depend on how long tokens are.
 # - **Stopping before the rate has fallen.** A run that is cut off half-way looks worse than a run planned to be half as long.
+# - **A run that slows down as it gets better.** The surer a model is, the smaller the other tokens' probabilities, and numbers
+#   below $10^{-38}$ take a processor much longer: our longest run fell from 12 steps a second to 6. `torch.set_flush_denormal(True)`,
+#   before torch starts its threads, makes them 0; `import minilm` does it.
 #
 # Next: [4. Fine-tuning](04_fine_tuning.ipynb)

@@ -219,7 +219,7 @@ ways = {
     "from words": (tuning.Prefix(8, reparameterize=False, init=start), 5e-2),
     "prompt": (tuning.Prompt(8), 1e-1),
 }
-steps = size.pick(smoke=4, cpu=150, gpu=500)
+steps = size.pick(smoke=4, cpu=400, gpu=600)
 pace = {
     "steps": steps,
     "warmup_steps": steps // 10,

@@ -156,7 +156,7 @@ solution("cost", parameters)
 # %%
 from lessons.widgets import TuningLab, TuningSettings
 
-steps = size.pick(smoke=5, cpu=150, gpu=500)
+steps = size.pick(smoke=5, cpu=300, gpu=600)
 lab = TuningLab(
     base, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device=size.device,
     settings=TuningSettings(method="lora", rank=4, steps=steps),

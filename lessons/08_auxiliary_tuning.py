@@ -544,9 +544,11 @@ pd.DataFrame(
 # %% [markdown]
 # ## Beside the other methods
 #
-# The report opens with a table of what sets methods apart. Here it is for all methods of the library, and asked of the methods
-# themselves: each was attached to a tiny model, its weights moved, and looked at. Only methods outside the base let what the base
-# says be kept; only auxiliary tuning is *told* what to write in tokens that are no part of the text.
+# The report opens with a table of what sets methods apart. Here it is for all methods of the library and for their relatives, and
+# asked of the methods themselves: each was put on a tiny model, its weights moved, and looked at. Only what stays outside the base
+# lets the base's own states be kept. Four ways can be *told* what to write, in tokens that are no part of the text: a model from
+# scratch gives up the base for it, few-shot prompting some of the window, and PPLM, which trains nothing, pays in passes for every
+# token it writes. Auxiliary tuning alone pays with none of the three.
 
 # %% tags=["nbval-check-output"]
 pd.DataFrame(tuning.comparison(), index=tuning.Properties._fields).T
