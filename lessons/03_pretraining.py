@@ -404,6 +404,6 @@ solution("bits", bits)
 # - **Stopping before the rate has fallen.** A run that is cut off half-way looks worse than a run planned to be half as long.
 # - **A run that slows down as it gets better.** The surer a model is, the smaller the other tokens' probabilities, and numbers
 #   below $10^{-38}$ take a processor much longer: our longest run fell from 12 steps a second to 6. `torch.set_flush_denormal(True)`,
-#   before torch starts its threads, makes them 0; `import minilm` does it.
+#   before torch starts its threads, makes them 0; `profile()` and `minilm pretrain` do so.
 #
 # Next: [4. Fine-tuning](04_fine_tuning.ipynb)

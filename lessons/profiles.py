@@ -61,8 +61,13 @@ PROFILES = {
 def profile(name: str | None = None) -> Profile:
     """The profile called `name`; without one, `MINILM_PROFILE`'s; without that, what the machine can do.
 
+    Every lesson asks for it first, so this is also where numbers too small to be fast are told to become zero.
+
     Raises ValueError for a name that is none of `PROFILES`, and for `gpu` where CUDA does not answer.
     """
+    from minilm.devices import flush_denormals  # here, so that the build's --check and --help need not wait
+
+    flush_denormals()
     name = name or os.environ.get(VARIABLE)
     if not name:
         return PROFILES["gpu" if _cuda() else "cpu"]

@@ -56,8 +56,10 @@ def pretrain(
     """
     import torch
 
+    from minilm.devices import flush_denormals
     from minilm.pretraining import pretrain
 
+    flush_denormals()
     done = pretrain(recipe, folder=run)
     done.save(folder, torch.float16 if half else None)
     for name, loss in done.yardsticks():

@@ -16,6 +16,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 """Root of the checkout."""
 
 
+@pytest.fixture(autouse=True)
+def gradual_underflow():
+    """What a lesson or a command under test says of tiny numbers ends with it; hypothesis refuses to work without them."""
+    yield
+    torch.set_flush_denormal(False)
+
+
 def find_mirror() -> Path | None:
     """The folder of public data files: `MINILM_DATA` if set, else `shared/data` in or beside the checkout."""
     named = os.environ.get("MINILM_DATA")
