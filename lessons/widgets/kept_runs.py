@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from minilm.checkpoint import CheckpointError, read_json
 from minilm.files import atomic_file
 from minilm.training import EvaluationRecord, StepRecord, TrainingResult
 
@@ -58,9 +59,9 @@ def read_run(folder: str, kind: type) -> tuple[Any, TrainingResult]:
 def parse(path: Path) -> dict[str, Any]:
     """What stands in the file, with all that a run has."""
     try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): save that run again") from error
+        about = read_json(path)
+    except CheckpointError as error:
+        raise ValueError(f"{path} is damaged: save that run again") from error
     if missing := {"lab", "settings", "result"} - set(about):
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}: save that run again")
     return about

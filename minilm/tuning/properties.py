@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minilm.config import ModelConfig
 from minilm.model import MiniLM
@@ -75,13 +75,18 @@ def look(make: Callable[[MiniLM], Subject]) -> Properties:
         torch.manual_seed(0)
         subject = make(MiniLM(PROBE).eval())
     return Properties(
-        share_changed=subject.n_changed / sum(weight.numel() for weight in subject.base.parameters()),
+        share_changed=subject.n_changed / size(subject.base),
         adds_parameters=subject.n_added > 0,
         outside_the_base=leaves_states(subject),
         takes_attribute=not torch.equal(*(subject.logits(TEXT, torch.tensor([[each]])) for each in (1, 2))),
         keeps_window=subject.window == subject.base.window,
         merges=can_merge(subject),
     )
+
+
+def size(model: nn.Module) -> int:
+    """Its number of weights."""
+    return sum(weight.numel() for weight in model.parameters())
 
 
 def leaves_states(subject: Subject) -> bool:
@@ -127,12 +132,11 @@ def move(tuned: TunedModel) -> TunedModel:
 def from_scratch(base: MiniLM) -> Subject:
     """The report's baseline: the same shape with weights of its own, and the attribute written before the text."""
     model = MiniLM(base.config).eval()
-    n_weight = sum(weight.numel() for weight in model.parameters())
     return Subject(
         base,
         lambda text, attribute: model(torch.cat([attribute, text], dim=1)).logits[:, -1],
         model.window - 1,
-        n_changed=n_weight,
+        n_changed=size(model),
     )
 
 
@@ -162,12 +166,12 @@ def pplm(base: MiniLM) -> Subject:
 
 def experts(base: MiniLM) -> Subject:
     """DExperts and proxy-tuning: two more models, of the same tokens."""
-    steered = Experts(base, expert := MiniLM(base.config), MiniLM(base.config))
+    steered = Experts(base, MiniLM(base.config), MiniLM(base.config))
     return Subject(
         base,
         lambda text, attribute: steered(text, attribute=attribute).logits[:, -1],
         steered.window,
-        n_added=2 * sum(weight.numel() for weight in expert.parameters()),
+        n_added=size(steered) - size(base),
     )
 
 

@@ -224,7 +224,11 @@ def test_a_run_of_another_lab_is_refused(lab, tmp_path):
 
 @pytest.mark.parametrize(
     "text, complaint",
-    [('{"lab": "Pret', "run.json is damaged"), ("{}", "run.json lacks lab, result, settings: save")],
+    [
+        ('{"lab": "Pret', "run.json is damaged"),
+        ("3", "run.json is damaged"),
+        ("{}", "run.json lacks lab, result, settings: save"),
+    ],
 )
 def test_a_damaged_run_is_refused(lab, tmp_path, text, complaint):
     (tmp_path / "run.json").write_text(text)
