@@ -148,7 +148,7 @@ for schedule in ("linear", "cosine", "constant"):
 restarted = [schedule_factor(step, 200, 5, "linear", cycles=3) for step in range(200)]
 _ = axes.plot(restarted, label="linear, 3 cycles")
 _ = axes.set(xlabel="step", ylabel="share of the peak rate")
-_ = axes.legend()
+_ = axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 # %% [markdown]
 # ## Exercise 2: a schedule
