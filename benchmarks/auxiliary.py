@@ -18,10 +18,10 @@ from side_by_side import report, take_turns
 
 from lessons.keyword_stories import KeywordStories
 from minilm import MiniLM, ModelConfig, datasets, load_pretrained
-from minilm.ngram import NGramModel
+from minilm.evaluation.controlled import keyword_accuracy, slor
+from minilm.evaluation.logit_shift import ShiftComparison, compare_shifts
+from minilm.evaluation.ngram import NGramModel
 from minilm.objectives import Completions, next_token_loss
-from minilm.scores import keyword_accuracy, slor
-from minilm.shifts import ShiftComparison, compare_shifts
 from minilm.storyworld import Oracle, StoryWorld
 from minilm.training import TrainingConfig, train
 from minilm.tuning import Auxiliary, CachedBase, TunedModel, attach

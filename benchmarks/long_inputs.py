@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 
 from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, datasets, load_pretrained, train
-from minilm.checkpoint import save_pretrained
+from minilm.checkpoints.folders import save_pretrained
 from minilm.datasets import Question, Turn
 from minilm.objectives import IGNORE, Batch, Documents, Shuffled
 from minilm.storyworld import StoryWorld

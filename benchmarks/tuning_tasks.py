@@ -23,7 +23,8 @@ from torch import Tensor
 
 from minilm import BPETokenizer, complete, datasets, load_pretrained, train
 from minilm.datasets import SENTIMENTS, Record
-from minilm.metrics import mean_loss, token_losses
+from minilm.evaluation.perplexity import mean_loss, token_losses
+from minilm.generation.few_shot import few_shot_prompt
 from minilm.objectives import Completions, Documents
 from minilm.tuning import (
     MAM,
@@ -37,7 +38,6 @@ from minilm.tuning import (
     Prompt,
     attach,
 )
-from minilm.tuning.few_shot import few_shot_prompt
 
 RESULTS = Path(__file__).with_name("results")
 SEEDS = (0, 1, 2)

@@ -74,7 +74,7 @@ solution("bytes", n_token)
 # so a text is its words written one after the other, with nothing lost.
 
 # %% tags=["nbval-check-output"]
-from minilm.pretokenization import split_words
+from minilm.text.pretokenization import split_words
 
 text = "The keeper's boat  sank in 1931, didn't it?"
 words = split_words(text)
@@ -93,7 +93,7 @@ print("joined again, the same text:", "".join(words) == text)
 from collections import Counter
 from itertools import pairwise
 
-from minilm.pretokenization import BYTE_ORDER
+from minilm.text.pretokenization import BYTE_ORDER
 
 Pair = tuple[bytes, bytes]
 

@@ -217,7 +217,7 @@ def join(heads: torch.Tensor) -> torch.Tensor:
 # writes down the table of weights. All three must agree.
 
 # %% tags=["nbval-check-output"]
-from minilm.attention import attend
+from minilm.model.attention import attend
 
 torch.manual_seed(0)
 q, k, v = (split(torch.randn(2, 10, 32), n_head=4) for _ in range(3))
@@ -360,7 +360,7 @@ solution("count", n_weight)
 # figure below shows the mean length of what each adds.
 
 # %%
-from minilm.sites import Sites
+from minilm.model.sites import Sites
 
 written: dict[str, torch.Tensor] = {}
 

@@ -55,7 +55,7 @@ for record in task.records[:4]:
 
 # %%
 from lessons.facts_to_text import LONGEST
-from minilm.tuning.few_shot import few_shot_prompt
+from minilm.generation.few_shot import few_shot_prompt
 
 solved = [(prompt, target[:-1]) for prompt, target in task.examples(task.records[:20])]
 longest = max(LONGEST, *(len(task.encode(record)[1]) for record in task.held_out))
@@ -212,7 +212,7 @@ _ = tuned.detach()
 
 # %%
 from minilm import datasets
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents
 
 n_story = size.pick(smoke=4, cpu=16, gpu=64)

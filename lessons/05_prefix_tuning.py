@@ -421,7 +421,7 @@ _ = shifted.detach()
 
 # %%
 from minilm import datasets
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Completions
 
 test = datasets.load("storyworld-triples", "test", n=size.pick(smoke=30, cpu=160, gpu=1000), facts=2)

@@ -223,7 +223,7 @@ solution("gate", gate)
 # $$y = \mathrm{concat}(o_1, \ldots, o_H)\, W_o + b_o + \sum_h \lambda_h \tanh(q_h A_h + a_h)\, W_h + b$$
 
 # %% tags=["nbval-check-output"]
-from minilm.attention import attend
+from minilm.model.attention import attend
 
 value = layer.value
 with torch.no_grad():
@@ -500,7 +500,7 @@ pd.DataFrame(rows).T.astype({"stored": int})
 # store the same number of parameters to within a fifth. A band reaches from the worst seed to the best.
 
 # %%
-from minilm.checkpoint import BUNDLED
+from minilm.checkpoints.folders import BUNDLED
 
 measured = pd.read_csv(BUNDLED.parent / "benchmarks" / "results" / "long_inputs.csv")
 seeds = measured.groupby(["method", "stories"], sort=False)

@@ -386,7 +386,7 @@ for settings in (
 import pandas as pd
 
 from minilm import datasets
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents
 
 n_story = size.pick(smoke=4, cpu=16, gpu=64)
@@ -434,7 +434,7 @@ print(f"lowest loss on the task: {best}; of the tuned, lowest loss on ordinary s
 
 # %%
 from minilm import generate
-from minilm.tuning.serving import MixedBatch
+from minilm.tuning.mixed_batch import MixedBatch
 
 by_method = {run.settings.method: run.model for run in lab.kept}
 mixed = MixedBatch([base, by_method["lora"], by_method["adapter"]])

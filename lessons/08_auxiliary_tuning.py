@@ -51,7 +51,7 @@ for record in task.records[:2]:
 # likely it becomes. The place shown is where the keyword changes most.
 
 # %%
-from minilm.shifts import Asked
+from minilm.evaluation.logit_shift import Asked
 from minilm.storyworld import Oracle, StoryWorld
 
 world = StoryWorld()
@@ -214,7 +214,7 @@ solution("row", position)
 # %%
 from lessons.widgets import TrainingDashboard
 from minilm import train
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 
 BATCH_SIZE = 16
 config = tuning.Auxiliary().recipe(
@@ -274,7 +274,7 @@ ShiftExplorer(
 # shift of minus infinity, drawn and counted as -5 nats.
 
 # %%
-from minilm.shifts import compare_shifts
+from minilm.evaluation.logit_shift import compare_shifts
 
 comparison = compare_shifts(tuned, oracle, task.asked())
 figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
@@ -314,8 +314,8 @@ pd.DataFrame(rows, index=["base, not told", "with the auxiliary model"]).T.round
 
 # %%
 from minilm import datasets
-from minilm.ngram import NGramModel
-from minilm.scores import keyword_accuracy, share_possible, slor
+from minilm.evaluation.controlled import keyword_accuracy, share_possible, slor
+from minilm.evaluation.ngram import NGramModel
 
 ordinary = [
     tok.encode(text)
@@ -471,7 +471,7 @@ print(f"{sum(same)} of {len(same)} tensors of the base are bit for bit as they w
 #
 # A difference of logits also tells what a model has learnt. Somebody fine-tuned the base on stories that have one thing in
 # common, and does not say what. Lay its predictions beside the base's, on stories that neither was tuned on: a token that the
-# tuned model expects, and the base much less, is news. DExperts and proxy-tuning (`tuning.Experts`) add such a difference to a
+# tuned model expects, and the base much less, is news. DExperts and proxy-tuning (`steering.Experts`) add such a difference to a
 # third model; here we only read it.
 
 # %%
@@ -551,7 +551,9 @@ pd.DataFrame(
 # token it writes. Auxiliary tuning alone pays with none of the three.
 
 # %% tags=["nbval-check-output"]
-pd.DataFrame(tuning.comparison(), index=tuning.Properties._fields).T
+from minilm.evaluation.comparison import Properties, comparison
+
+pd.DataFrame(comparison(), index=Properties._fields).T
 
 # %% [markdown]
 # ## The claim, and what was measured

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from minilm import BPETokenizer, complete, datasets
 from minilm.datasets import TripleText
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Completions
 
 Example = tuple[list[int], list[int]]

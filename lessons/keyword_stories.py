@@ -9,11 +9,12 @@ from torch import Tensor
 
 from minilm import BPETokenizer, complete, datasets, generate
 from minilm.datasets import KeywordStory
+from minilm.evaluation.controlled import keyword_accuracy
+from minilm.evaluation.logit_shift import Asked
+from minilm.generation.few_shot import few_shot_prompt
 from minilm.objectives import Completions
-from minilm.scores import keyword_accuracy
-from minilm.shifts import Asked
-from minilm.tuning import PPLM, encode_attributes
-from minilm.tuning.few_shot import few_shot_prompt
+from minilm.steering import PPLM
+from minilm.tuning import encode_attributes
 
 LONGEST = 130
 """Tokens that a model may write before it is cut off; few stories have more."""

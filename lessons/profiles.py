@@ -65,7 +65,9 @@ def profile(name: str | None = None) -> Profile:
 
     Raises ValueError for a name that is none of `PROFILES`, and for `gpu` where CUDA does not answer.
     """
-    from minilm.devices import flush_denormals  # here, so that the build's --check and --help need not wait
+    from minilm.system.devices import (
+        flush_denormals,  # here, so that the build's --check and --help need not wait
+    )
 
     flush_denormals()
     name = name or os.environ.get(VARIABLE)

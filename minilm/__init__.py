@@ -1,12 +1,12 @@
 """minilm: a small transformer library written to be read, on which a course on pretraining and tuning stands."""
 
-from minilm.checkpoint import load_pretrained, save_pretrained
-from minilm.config import ModelConfig
-from minilm.generation import complete, generate, stream
-from minilm.metrics import perplexity
-from minilm.model import MiniLM
-from minilm.tokenizer import BPETokenizer
-from minilm.trace import trace
+from minilm.checkpoints.folders import load_pretrained, save_pretrained
+from minilm.evaluation.perplexity import perplexity
+from minilm.generation.sampling import complete, generate, stream
+from minilm.model.config import ModelConfig
+from minilm.model.model import MiniLM
+from minilm.model.tracing import trace
+from minilm.text.tokenizer import BPETokenizer
 from minilm.training import TrainingConfig, train
 
 __version__ = "0.1.0"

@@ -56,8 +56,8 @@ def pretrain(
     """
     import torch
 
-    from minilm.devices import flush_denormals
     from minilm.pretraining import pretrain
+    from minilm.system.devices import flush_denormals
 
     flush_denormals()
     done = pretrain(recipe, folder=run)
@@ -103,9 +103,10 @@ def methods(base: str = "gpt2") -> None:
     Args:
         base: A preset (tiny, small, base, gpt2), a bundled model or a folder; only its shape is looked at.
     """
-    from minilm.checkpoint import find_checkpoint, read_json
-    from minilm.config import PRESETS, ModelConfig
-    from minilm.gpt2_format import config_from_gpt2
+    from minilm.checkpoints.folders import find_checkpoint
+    from minilm.checkpoints.gpt2_layout import config_from_gpt2
+    from minilm.checkpoints.tensors import read_json
+    from minilm.model.config import PRESETS, ModelConfig
     from minilm.tuning import table
 
     if base in PRESETS:

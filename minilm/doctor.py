@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import torch
 
-from minilm.checkpoint import BUNDLED, CheckpointError, load_pretrained
-from minilm.devices import has_fast_bfloat16, resolve_device
+from minilm.checkpoints.folders import BUNDLED, load_pretrained
+from minilm.checkpoints.tensors import CheckpointError
+from minilm.system.devices import has_fast_bfloat16, resolve_device
 
 PYTHONS = ((3, 11), (3, 13))
 """The oldest and the newest Python that the course is tested with."""

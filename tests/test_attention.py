@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minilm.attention import Attended, attend, causal_mask
+from minilm.model.attention import Attended, attend, causal_mask
 
 
 def draw(B: int, H: int, T: int, S: int, p: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minilm import generate, load_pretrained
-from minilm.checkpoint import BUNDLED
+from minilm.checkpoints.folders import BUNDLED
 from minilm.pretraining.corpus import StoryCorpus
 from minilm.storyworld import Oracle, StoryWorld
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from core_models import make_model, make_tokens
 
-import minilm.files
-from minilm import BPETokenizer, MiniLM, checkpoint, load_pretrained, save_pretrained
-from minilm.checkpoint import CheckpointError, read_tensors, write_tensors
-from minilm.files import SaveError, atomic_file, atomic_folder
+import minilm.system.atomic
+from minilm import BPETokenizer, MiniLM, load_pretrained, save_pretrained
+from minilm.checkpoints import folders
+from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
+from minilm.system.atomic import SaveError, atomic_file, atomic_folder
 
 VOCAB_SIZE = 270
 
@@ -165,7 +166,7 @@ def test_a_mirror_is_looked_into_and_nothing_is_fetched_beside_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINILM_DATA", str(tmp_path))
-    monkeypatch.setattr(checkpoint, "_download_gpt2", lambda: pytest.fail("it asked the network"))
+    monkeypatch.setattr(folders, "_download_gpt2", lambda: pytest.fail("it asked the network"))
     with pytest.raises(FileNotFoundError, match=r"MINILM_DATA\) has no folder gpt2"):
         load_pretrained("gpt2")
     folder.rename(tmp_path / "gpt2")
@@ -199,7 +200,7 @@ def test_a_full_disk_leaves_the_old_model_whole(
     before = contents(folder.parent)
     places = {
         "json": (Path, "write_text"),
-        "weights": (checkpoint, "save_file"),
+        "weights": (folders, "save_file"),
         "tokenizer": (BPETokenizer, "save"),
         "flush": (os, "fsync"),
     }
@@ -216,7 +217,7 @@ def test_a_folder_that_cannot_take_its_place_gives_it_back(
 ) -> None:
     before, rename = contents(folder.parent), os.rename
     monkeypatch.setattr(
-        minilm.files.os,
+        minilm.system.atomic.os,
         "rename",
         lambda old, new: full_disk() if str(old).endswith(".part") else rename(old, new),
     )
@@ -227,8 +228,8 @@ def test_a_folder_that_cannot_take_its_place_gives_it_back(
 
 LIMITED = """
 import resource, signal, sys, torch
-from minilm.checkpoint import write_tensors
-from minilm.files import SaveError
+from minilm.checkpoints.tensors import write_tensors
+from minilm.system.atomic import SaveError
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:

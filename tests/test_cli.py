@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from minilm import cli, load_pretrained, save_pretrained
-from minilm.config import ModelConfig
 from minilm.model import MiniLM
-from minilm.tokenizer import BPETokenizer
+from minilm.model.config import ModelConfig
+from minilm.text.tokenizer import BPETokenizer
 from minilm.tuning import METHODS
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from minilm import ModelConfig
-from minilm.config import PRESETS
+from minilm.model.config import PRESETS
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from minilm.devices import autocast, flush_denormals, resolve_device
+from minilm.system.devices import autocast, flush_denormals, resolve_device
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, cuda: int = 0, mps: bool = False) -> None:

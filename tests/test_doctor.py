@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minilm import doctor
-from minilm.checkpoint import CheckpointError
+from minilm.checkpoints.tensors import CheckpointError
 
 
 def test_every_fact_has_a_name_of_its_own_and_a_value():

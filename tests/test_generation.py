@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from minilm import MiniLM, complete, generate, stream
-from minilm.decoding import Lookup
-from minilm.generation import next_token_probabilities, pick, uniform_draws
+from minilm.generation.sampling import next_token_probabilities, pick, uniform_draws
+from minilm.generation.speculative import Lookup
 
 CONTEXT = SHAPE["context_length"]
 

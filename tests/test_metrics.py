@@ -9,7 +9,7 @@ import torch
 from core_models import SHAPE, make_model, make_tokens
 
 from minilm import perplexity
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import IGNORE, Batch
 
 WINDOW = SHAPE["context_length"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.ngram import NGramModel
+from minilm.evaluation.ngram import NGramModel
 
 
 @settings(deadline=None, max_examples=60)

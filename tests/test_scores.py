@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from minilm import BPETokenizer
-from minilm.ngram import NGramModel
-from minilm.scores import contains_word, keyword_accuracy, share_possible, slor, text_log_prob
-from minilm.shifts import WIDEST, Asked, compare_shifts, divergence
+from minilm.evaluation.controlled import contains_word, keyword_accuracy, share_possible, slor, text_log_prob
+from minilm.evaluation.logit_shift import WIDEST, Asked, compare_shifts, divergence
+from minilm.evaluation.ngram import NGramModel
 from minilm.storyworld import Oracle, StoryWorld
 from tests.core_models import make_model, make_tokens
 

@@ -10,8 +10,8 @@ from core_models import SHAPE, make_model, make_tokens
 from torch import Tensor
 
 from minilm import MiniLM
-from minilm.attention import Attended
-from minilm.sites import LINEAR_SITES, NO_SITES, AttentionDelta, Memory, Reading, Sites
+from minilm.model.attention import Attended
+from minilm.model.sites import LINEAR_SITES, NO_SITES, AttentionDelta, Memory, Reading, Sites
 
 LAYERS = range(SHAPE["n_layer"])
 

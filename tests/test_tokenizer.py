@@ -20,9 +20,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilm.bpe import Merge
-from minilm.pretokenization import BYTE_ORDER, BYTE_TO_CHAR, split_words
-from minilm.tokenizer import END_OF_TEXT, BPETokenizer
+from minilm.text.bpe import Merge
+from minilm.text.pretokenization import BYTE_ORDER, BYTE_TO_CHAR, split_words
+from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 
 CORPUS = [
     "The lowest of the low lowered the lowest flower.",

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minilm import MiniLM, generate, trace
 from minilm.model import Output
-from minilm.sites import AttentionDelta, Memory, Sites
+from minilm.model.sites import AttentionDelta, Memory, Sites
 
 LAYERS, HEADS, P = range(SHAPE["n_layer"]), SHAPE["n_head"], SHAPE["d_model"] // SHAPE["n_head"]
 

@@ -8,7 +8,7 @@ from lessons.widgets import controls
 from lessons.widgets.explorer import Explorer
 from lessons.widgets.views.bpe import Learnt, Node, bpe_view
 from minilm import BPETokenizer
-from minilm.pretokenization import split_special, split_words
+from minilm.text.pretokenization import split_special, split_words
 
 LONGEST = 160
 """Bytes of text at most: more would be no clearer."""

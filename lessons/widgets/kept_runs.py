@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from minilm.checkpoint import CheckpointError, read_json
-from minilm.files import atomic_file
+from minilm.checkpoints.tensors import CheckpointError, read_json
+from minilm.system.atomic import atomic_file
 from minilm.training import EvaluationRecord, StepRecord, TrainingResult
 
 FILE = "run.json"

@@ -15,8 +15,8 @@ from lessons.widgets import controls
 from lessons.widgets.dashboard import INTERRUPT, TrainingDashboard
 from lessons.widgets.kept_runs import check_folder, read_run, write_run
 from lessons.widgets.views.run import Run
+from minilm.objectives import BatchMaker
 from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
-from minilm.training.loop import BatchMaker
 
 STOP = "end the run after its current step, keep what was learnt"
 

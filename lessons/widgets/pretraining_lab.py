@@ -13,9 +13,9 @@ from torch import Tensor
 from lessons.widgets import controls
 from lessons.widgets.lab import Experiment, Lab
 from minilm import BPETokenizer, MiniLM, ModelConfig, generate, load_pretrained, save_pretrained
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents, NextToken
-from minilm.tokenizer import END_OF_TEXT
+from minilm.text.tokenizer import END_OF_TEXT
 from minilm.training import TrainingConfig
 
 Text = Tensor | Sequence[int] | Sequence[Sequence[int]]

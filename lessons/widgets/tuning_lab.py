@@ -15,7 +15,7 @@ from lessons.widgets.tuning_settings import KNOBS, RATES, TuningSettings, docs, 
 from lessons.widgets.views.training import training_view
 from lessons.widgets.views.tuning import Cost, Reached, cost_panel, quality_chart
 from minilm import MiniLM, ModelConfig
-from minilm.metrics import mean_loss
+from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Completions
 from minilm.tuning import TunedModel, attach, count_on, load
 

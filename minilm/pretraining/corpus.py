@@ -10,12 +10,12 @@ from typing import Protocol
 
 import torch
 
-from minilm.metrics import mean_loss, perplexity
-from minilm.ngram import NGramModel
-from minilm.objectives import IGNORE, Batch, Documents, NextToken
+from minilm.evaluation.ngram import NGramModel
+from minilm.evaluation.perplexity import mean_loss, perplexity
+from minilm.objectives.batch import IGNORE, Batch, BatchMaker
+from minilm.objectives.samplers import Documents, NextToken
 from minilm.storyworld import Oracle, StoryWorld
-from minilm.tokenizer import END_OF_TEXT, BPETokenizer
-from minilm.training.loop import BatchMaker
+from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 
 
 class Corpus(Protocol):

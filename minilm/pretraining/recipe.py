@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from minilm.config import ModelConfig
+from minilm.model.config import ModelConfig
 from minilm.training import TrainingConfig
 
 

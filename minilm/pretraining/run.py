@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from minilm.checkpoint import save_pretrained
-from minilm.files import atomic_file
-from minilm.generation import generate
-from minilm.model import MiniLM
+from minilm.checkpoints.folders import save_pretrained
+from minilm.generation.sampling import generate
+from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
 from minilm.pretraining.recipe import Recipe
+from minilm.system.atomic import atomic_file
 from minilm.training import Callback, TrainingResult, train
 
 

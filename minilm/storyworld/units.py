@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Protocol
 
-from minilm.pretokenization import split_words
+from minilm.text.pretokenization import split_words
 
 
 class Tokenizer(Protocol):

@@ -1,8 +1,9 @@
 """The one training loop, its settings, and what it tells those who watch."""
 
-from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
+from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
-from minilm.training.loop import DivergenceError, StopFlag, TrainingResult, train
+from minilm.training.loop import DivergenceError, StopFlag, train
+from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, TrainingResult
 
 __all__ = [
     "Callback",

@@ -1,59 +1,8 @@
-"""What a training run tells those who watch it."""
+"""Callbacks: who hears of a run, and the progress bar."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from minilm.training.config import TrainingConfig
-    from minilm.training.loop import TrainingResult
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """One optimiser step."""
-
-    step: int
-    """1 for the first."""
-    steps: int
-    """Of how many."""
-    loss: float
-    """Of the batch before the step, in nats per target."""
-    learning_rate: float
-    """Of AdamW at this step."""
-    gradient_norm: float
-    """Before clipping."""
-    tokens_per_second: float
-    """Tokens read in this step, over its time."""
-    seconds: float
-    """Since the run began."""
-
-
-@dataclass(frozen=True)
-class EvaluationRecord:
-    """One look at held-out text."""
-
-    step: int
-    """After how many steps."""
-    loss: float | None
-    """In nats per token; None where no evaluation was asked for."""
-    sample: str | None = None
-    """A text the model made."""
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What is known before the first step."""
-
-    config: TrainingConfig
-    n_parameter: int
-    """Parameters that will be trained."""
-    device: str
-    first_step: int = 0
-    """Steps that an earlier part of the run has taken."""
-    records: list[StepRecord] = field(default_factory=list)
-    """Their records."""
+from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, TrainingResult
 
 
 class Callback:

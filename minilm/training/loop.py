@@ -14,58 +14,28 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import nn
 
-from minilm.devices import autocast, resolve_device
-from minilm.objectives import Batch, next_token_loss
-from minilm.training.best import BestWeights
-from minilm.training.callbacks import Callback, EvaluationRecord, ProgressBar, RunInfo, StepRecord
+from minilm.objectives.batch import Batch, BatchMaker
+from minilm.objectives.causal import next_token_loss
+from minilm.system.devices import autocast, resolve_device
+from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
 from minilm.training.distributed import World, join_world, synchronise_later
+from minilm.training.early_stopping import BestWeights
 from minilm.training.optimizers import build_optimizers, groups_of, schedule_factor, set_learning_rate
-from minilm.training.state import load_state, save_state
+from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, TrainingResult
+from minilm.training.resume import load_state, save_state
 
 StopFlag = threading.Event
 """`stop = StopFlag()`, `train(..., stop=stop)`; `stop.set()` in any thread ends the run after its current step."""
 
 
-class BatchMaker(Protocol):
-    """Where batches come from; see `minilm.objectives`."""
-
-    def batch(self, index: int) -> Batch: ...
-
-
 class DivergenceError(RuntimeError):
     """The loss or its gradient is no longer a number."""
-
-
-@dataclass
-class TrainingResult:
-    """What a run leaves behind, besides the trained model."""
-
-    steps: int = 0
-    """Optimiser steps taken, earlier parts of a resumed run included."""
-    records: list[StepRecord] = field(default_factory=list)
-    """One for every step."""
-    evaluations: list[EvaluationRecord] = field(default_factory=list)
-    """One for every evaluation."""
-    stopped: bool = False
-    """Whether somebody stopped it before its last step."""
-    stopped_early: bool = False
-    """Whether it ended because held-out text was no longer predicted better (`TrainingConfig.patience`)."""
-    seconds: float = 0.0
-    """Time it took, earlier parts included."""
-
-    @property
-    def loss(self) -> float:
-        """Mean training loss of the last steps (at most 20), in nats per target."""
-        last = [record.loss for record in self.records[-20:]]
-        return sum(last) / len(last) if last else float("nan")
 
 
 def train(

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from minilm.devices import has_fast_bfloat16
+from minilm.system.devices import has_fast_bfloat16
 
 NEWTON_SCHULZ = (3.4445, -4.775, 2.0315)
 """Coefficients of the quintic a x + b x^3 + c x^5, chosen so that five rounds bring (0, 1] to about [0.7, 1.2]."""

@@ -5,40 +5,35 @@
 >>> tuned.save("my_adapter"); base = tuned.detach()
 """
 
-from minilm.tuning.adapter import Adapter
 from minilm.tuning.attributes import encode_attributes
-from minilm.tuning.auxiliary import Auxiliary
-from minilm.tuning.bitfit import BitFit
-from minilm.tuning.cached_base import CachedBase
-from minilm.tuning.experts import Experts
-from minilm.tuning.fine_tuning import FullFineTuning
-from minilm.tuning.inducer import Inducer
+from minilm.tuning.guidance import strength
 from minilm.tuning.loading import load
-from minilm.tuning.lora import LoRA
-from minilm.tuning.mam import MAM
-from minilm.tuning.mam_inducer import MAMInducer
 from minilm.tuning.method import Attachment, Method
-from minilm.tuning.parallel_adapter import ParallelAdapter
-from minilm.tuning.pplm import PPLM
-from minilm.tuning.prefix import Prefix
-from minilm.tuning.prompt import Prompt
-from minilm.tuning.properties import Properties, comparison, properties
+from minilm.tuning.methods.adapter import Adapter
+from minilm.tuning.methods.auxiliary import Auxiliary
+from minilm.tuning.methods.bitfit import BitFit
+from minilm.tuning.methods.fine_tuning import FullFineTuning
+from minilm.tuning.methods.inducer import Inducer
+from minilm.tuning.methods.lora import LoRA
+from minilm.tuning.methods.mam import MAM
+from minilm.tuning.methods.mam_inducer import MAMInducer
+from minilm.tuning.methods.parallel_adapter import ParallelAdapter
+from minilm.tuning.methods.prefix import Prefix
+from minilm.tuning.methods.prompt import Prompt
+from minilm.tuning.methods.side import Side
 from minilm.tuning.registry import METHODS, count_on, table
-from minilm.tuning.side import Side
-from minilm.tuning.strengths import strength
+from minilm.tuning.state_cache import CachedBase
 from minilm.tuning.tuned import Count, TunedModel, attach
 
 __all__ = [
     "MAM",
     "METHODS",
-    "PPLM",
     "Adapter",
     "Attachment",
     "Auxiliary",
     "BitFit",
     "CachedBase",
     "Count",
-    "Experts",
     "FullFineTuning",
     "Inducer",
     "LoRA",
@@ -47,15 +42,12 @@ __all__ = [
     "ParallelAdapter",
     "Prefix",
     "Prompt",
-    "Properties",
     "Side",
     "TunedModel",
     "attach",
-    "comparison",
     "count_on",
     "encode_attributes",
     "load",
-    "properties",
     "strength",
     "table",
 ]

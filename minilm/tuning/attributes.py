@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from minilm.tokenizer import BPETokenizer
+from minilm.text.tokenizer import BPETokenizer
 
 
 def encode_attributes(

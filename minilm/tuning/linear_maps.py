@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from minilm.model import MiniLM
+from minilm.model.model import MiniLM
 
 
 def linear_at(model: MiniLM, site: str, layer: int) -> nn.Linear:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from minilm.checkpoint import CheckpointError, read_json, read_tensors
-from minilm.model import MiniLM
+from minilm.checkpoints.tensors import CheckpointError, read_json, read_tensors
+from minilm.model.model import MiniLM
 from minilm.tuning.method import Method
 from minilm.tuning.registry import METHODS
 from minilm.tuning.saving import FORMAT, fingerprint

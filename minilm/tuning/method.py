@@ -1,7 +1,7 @@
 """What a tuning method is: settings that know what to attach to a model, and the attachment itself.
 
 A `Method` is a frozen dataclass: the choices one makes. Built for a base model it becomes an `Attachment`: the module
-that holds the trained weights and, once every pass, says which deltas stand at which places (see `minilm.sites`).
+that holds the trained weights and, once every pass, says which deltas stand at which places (see `minilm.model.sites`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from minilm.model import MiniLM
-from minilm.sites import Delta, Place
+from minilm.model.model import MiniLM
+from minilm.model.sites import Delta, Place
 from minilm.training.config import TrainingConfig
 
 

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import torch
 
-from minilm.config import ModelConfig
-from minilm.model import MiniLM
-from minilm.tuning.adapter import Adapter
-from minilm.tuning.auxiliary import Auxiliary
-from minilm.tuning.bitfit import BitFit
-from minilm.tuning.fine_tuning import FullFineTuning
-from minilm.tuning.inducer import Inducer
-from minilm.tuning.lora import LoRA
-from minilm.tuning.mam import MAM
-from minilm.tuning.mam_inducer import MAMInducer
+from minilm.model.config import ModelConfig
+from minilm.model.model import MiniLM
 from minilm.tuning.method import Method
-from minilm.tuning.parallel_adapter import ParallelAdapter
-from minilm.tuning.prefix import Prefix
-from minilm.tuning.prompt import Prompt
-from minilm.tuning.side import Side
+from minilm.tuning.methods.adapter import Adapter
+from minilm.tuning.methods.auxiliary import Auxiliary
+from minilm.tuning.methods.bitfit import BitFit
+from minilm.tuning.methods.fine_tuning import FullFineTuning
+from minilm.tuning.methods.inducer import Inducer
+from minilm.tuning.methods.lora import LoRA
+from minilm.tuning.methods.mam import MAM
+from minilm.tuning.methods.mam_inducer import MAMInducer
+from minilm.tuning.methods.parallel_adapter import ParallelAdapter
+from minilm.tuning.methods.prefix import Prefix
+from minilm.tuning.methods.prompt import Prompt
+from minilm.tuning.methods.side import Side
 from minilm.tuning.tuned import Count, attach
 
 METHODS: dict[str, type[Method]] = {

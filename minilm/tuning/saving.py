@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
-from minilm.files import atomic_folder
-from minilm.model import MiniLM
+from minilm.model.model import MiniLM
+from minilm.system.atomic import atomic_folder
 
 if TYPE_CHECKING:
     from minilm.tuning.tuned import TunedModel

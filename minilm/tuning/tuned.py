@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from minilm.cache import KVCache
-from minilm.config import ModelConfig
-from minilm.model import MiniLM, Output
-from minilm.sites import Sites
+from minilm.model.cache import KVCache
+from minilm.model.config import ModelConfig
+from minilm.model.model import MiniLM, Output
+from minilm.model.sites import Sites
 from minilm.tuning.freezing import freeze, release
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.saving import save

@@ -7,8 +7,8 @@ import torch
 
 from lessons.keyword_stories import KeywordStories
 from minilm import BPETokenizer, MiniLM, ModelConfig
+from minilm.evaluation.controlled import contains_word
 from minilm.objectives import IGNORE
-from minilm.scores import contains_word
 from minilm.storyworld import StoryWorld
 from minilm.tuning import Auxiliary, attach
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from minilm import BPETokenizer, MiniLM, ModelConfig, generate, interop, load_pretrained, save_pretrained
-from minilm.checkpoint import CheckpointError
+from minilm.checkpoints.tensors import CheckpointError
 
 transformers = pytest.importorskip("transformers")
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minilm import MiniLM, ModelConfig
-from minilm.checkpoint import CheckpointError
+from minilm.checkpoints.tensors import CheckpointError
 from minilm.interop import load_peft, save_peft, to_transformers
 from minilm.tuning import Adapter, LoRA, Prefix
 from tests.tuning.conftest import attach_and_stir

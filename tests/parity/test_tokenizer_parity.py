@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from minilm.pretokenization import split_words
-from minilm.tokenizer import END_OF_TEXT, BPETokenizer
+from minilm.text.pretokenization import split_words
+from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 
 EMOJI = "🙂👩‍👩‍👧‍👦🇫🇷👍🏽🏴󠁧󠁢󠁥󠁮󠁧󠁿❤️ 1️⃣ 🫠"
 CONTROL = "".join(

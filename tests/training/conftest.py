@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from minilm.config import ModelConfig
 from minilm.model import MiniLM
+from minilm.model.config import ModelConfig
 from minilm.objectives import NextToken
 
 CONFIG = ModelConfig(vocab_size=17, context_length=8, n_layer=2, n_head=2, d_model=16, dropout=0.1)

@@ -9,12 +9,12 @@ import textwrap
 
 import torch
 
-from minilm.checkpoint import read_tensors
+from minilm.checkpoints.tensors import read_tensors
 
 RUN = """
     import sys
     import torch
-    from minilm.config import ModelConfig
+    from minilm.model.config import ModelConfig
     from minilm.model import MiniLM
     from minilm.objectives import NextToken
     from minilm.training import TrainingConfig, train

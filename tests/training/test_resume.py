@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from minilm.checkpoint import CheckpointError, read_tensors
-from minilm.files import SaveError
+from minilm.checkpoints.tensors import CheckpointError, read_tensors
 from minilm.objectives import NextToken
+from minilm.system.atomic import SaveError
 from minilm.training import Callback, RunInfo, StopFlag, TrainingConfig, train
 
 RUN = """
     import os, signal, sys
     import torch
-    from minilm.config import ModelConfig
+    from minilm.model.config import ModelConfig
     from minilm.model import MiniLM
     from minilm.objectives import NextToken
     from minilm.training import Callback, TrainingConfig, train
@@ -142,7 +142,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(model, batches, tmp_path, monkey
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("minilm.checkpoint.save_file", full)
+    monkeypatch.setattr("minilm.checkpoints.tensors.save_file", full)
     with pytest.raises(SaveError, match="No space left"):
         train(model, batches, TrainingConfig(steps=2), progress=False, folder=tmp_path, resume=False)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before

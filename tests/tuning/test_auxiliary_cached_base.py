@@ -13,7 +13,7 @@ from minilm import MiniLM, generate, trace
 from minilm.objectives import Completions
 from minilm.training import TrainingConfig, train
 from minilm.tuning import Auxiliary, CachedBase, FullFineTuning, LoRA, Prefix, Side, attach
-from minilm.tuning.row_store import RowStore
+from minilm.tuning.state_store import RowStore
 from tests.tuning.conftest import CONFIG, attach_and_stir
 
 METHODS = {

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from minilm import generate
-from minilm.tuning.pplm import PPLM, read
+from minilm.steering.pplm import PPLM, read
 
 BAG = (7, 21)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from minilm.tuning import METHODS, LoRA, Prefix, comparison, count_on, properties
-from minilm.tuning.properties import PROBE, RELATIVES
+from minilm.evaluation.comparison import PROBE, RELATIVES, comparison, properties
+from minilm.tuning import METHODS, LoRA, Prefix, count_on
 
 
 def test_every_method_and_relative_is_in_the_table_as_its_equations_have_it():

@@ -8,8 +8,9 @@ import torch
 from minilm import MiniLM, ModelConfig, generate, trace
 from minilm.generation import complete
 from minilm.objectives import NextToken
+from minilm.steering import Experts
 from minilm.training import TrainingConfig, train
-from minilm.tuning import Auxiliary, Experts, LoRA, Prompt, Side, attach, strength
+from minilm.tuning import Auxiliary, LoRA, Prompt, Side, attach, strength
 from tests.tuning.conftest import CONFIG, attach_and_stir
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from minilm import MiniLM, ModelConfig, generate, trace
-from minilm.attention import Attended, attend, log_sum_exp
+from minilm.model.attention import Attended, attend, log_sum_exp
 from minilm.tuning import Inducer, LoRA, MAMInducer, Method, TunedModel, attach, count_on, load
 from tests.tuning.conftest import attach_and_stir
 

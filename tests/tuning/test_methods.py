@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilm import MiniLM, trace
+from minilm.generation.few_shot import few_shot_prompt
 from minilm.tuning import Adapter, LoRA, ParallelAdapter, Prefix, Prompt, attach
-from minilm.tuning.few_shot import few_shot_prompt
-from minilm.tuning.prefix import keys_and_values
+from minilm.tuning.methods.prefix import keys_and_values
 from tests.tuning.conftest import CONFIG, attach_and_stir
 
 

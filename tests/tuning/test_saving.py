@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minilm import MiniLM, ModelConfig
-from minilm.checkpoint import CheckpointError
+from minilm.checkpoints.tensors import CheckpointError
 from minilm.tuning import LoRA, Prefix, attach, load
 from tests.tuning.conftest import METHODS as CASES
 from tests.tuning.conftest import attach_and_stir

@@ -7,7 +7,7 @@ import torch
 
 from minilm import MiniLM, generate
 from minilm.tuning import Adapter, FullFineTuning, LoRA, Prefix, Prompt
-from minilm.tuning.serving import MixedBatch
+from minilm.tuning.mixed_batch import MixedBatch
 from tests.tuning.conftest import CONFIG, attach_and_stir
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from lessons.widgets import ShiftExplorer
 from lessons.widgets.views.shift import Mover, Position, describe, shift_view
 from minilm import BPETokenizer, MiniLM, ModelConfig, tuning
+from minilm.steering import Experts
 
 TEXT = "the keeper counted the boats because the sea was calm. "
 
@@ -82,7 +83,7 @@ def test_the_shift_of_every_method_is_its_logits_less_the_bases(tokenizer, metho
 
 def test_tokens_that_a_method_rules_out_are_numbers_at_any_strength(tuned, tokenizer, read):
     expert, anti_expert = MiniLM(tuned.config).eval(), MiniLM(tuned.config).eval()
-    steered = tuning.Experts(tuned.base, expert, anti_expert, top_p=0.5)
+    steered = Experts(tuned.base, expert, anti_expert, top_p=0.5)
     explorer = ShiftExplorer(steered, tokenizer, TEXT)
     for strength in (0.0, 1.0, 2.0):
         explorer.strength.value = strength

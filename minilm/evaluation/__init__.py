@@ -1,0 +1,1 @@
+"""How good a model is: perplexity, baselines, controlled text, shifts beside the exact ones."""

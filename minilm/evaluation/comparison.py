@@ -1,0 +1,184 @@
+"""What sets the methods apart, asked of the methods themselves: the comparison that opens the report on
+auxiliary tuning (Zeldes et al. 2020, Table 1), for every method of the library and for its relatives.
+
+Nothing here is typed in. Each method is put on a tiny model, its weights are moved, and it is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from minilm.generation.few_shot import few_shot_prompt
+from minilm.model.config import ModelConfig
+from minilm.model.model import MiniLM
+from minilm.steering.dexperts import Experts
+from minilm.steering.pplm import PPLM, read
+from minilm.tuning.method import Method
+from minilm.tuning.registry import METHODS
+from minilm.tuning.tuned import TunedModel, attach
+
+PROBE = ModelConfig(vocab_size=64, context_length=64, n_layer=2, n_head=2, d_model=32)
+TEXT, ANSWER, END = torch.tensor([[5, 6, 7, 8]]), [9, 10], [0]
+
+
+class Properties(NamedTuple):
+    """What holds of a method, whatever it is trained on."""
+
+    share_changed: float
+    """Of the base's own weights, how many give way to trained ones; 0: it is frozen."""
+    adds_parameters: bool
+    """There are trained weights beside those."""
+    outside_the_base: bool
+    """The base reads the text and nothing else, and no state in it changes: it need run only once for a text."""
+    takes_attribute: bool
+    """One model, trained once, can be told what to write, in tokens that are no part of the text."""
+    keeps_window: bool
+    """As much text can be read as by the base."""
+    merges: bool
+    """It can be written into the base's weights, and then costs nothing."""
+
+
+class Subject(NamedTuple):
+    """A way to steer a tiny base, made ready to be looked at."""
+
+    base: MiniLM
+    logits: Callable[[Tensor, Tensor], Tensor]
+    """Those after tokens (1, T), told an attribute (1, m): (1, vocab)."""
+    window: int
+    """Tokens of text that it can read."""
+    n_changed: int = 0
+    """Weights that stand in for the base's."""
+    n_added: int = 0
+    """Trained weights beside those."""
+    merge: Callable[[], object] | None = None
+    """Writes it into the base's weights, or raises ValueError."""
+
+
+def properties(method: Method) -> Properties:
+    """What can be seen of a method on a tiny model."""
+    return look(lambda base: tuned_subject(base, method))
+
+
+def comparison() -> dict[str, Properties]:
+    """The properties of every method with its default settings, then of its relatives, by name."""
+    tuned = {name: properties(method()) for name, method in METHODS.items()}
+    return tuned | {name: look(make) for name, make in RELATIVES.items()}
+
+
+def look(make: Callable[[MiniLM], Subject]) -> Properties:
+    """What can be seen of a way to steer, which the same numbers are drawn for every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        subject = make(MiniLM(PROBE).eval())
+    return Properties(
+        share_changed=subject.n_changed / size(subject.base),
+        adds_parameters=subject.n_added > 0,
+        outside_the_base=leaves_states(subject),
+        takes_attribute=not torch.equal(*(subject.logits(TEXT, torch.tensor([[each]])) for each in (1, 2))),
+        keeps_window=subject.window == subject.base.window,
+        merges=can_merge(subject),
+    )
+
+
+def size(model: nn.Module) -> int:
+    """Its number of weights."""
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def leaves_states(subject: Subject) -> bool:
+    """Whether the base's last states, in all that it reads, are those of the text alone."""
+    seen: list[Tensor] = []
+    hook = subject.base.blocks[-1].register_forward_hook(lambda *call: seen.append(call[-1]))
+    with hook:
+        subject.logits(TEXT, torch.tensor([[1]]))
+    alone = subject.base(TEXT).hidden
+    return len(seen) == 1 and torch.equal(seen[0], alone)
+
+
+def can_merge(subject: Subject) -> bool:
+    """Whether `merge` agrees."""
+    try:
+        return subject.merge is not None and subject.merge() is not None
+    except ValueError:
+        return False
+
+
+def tuned_subject(base: MiniLM, method: Method) -> Subject:
+    """A method of the frame, all of its weights moved from where training would begin."""
+    tuned = move(attach(base, method))
+    n_changed = sum(weight.numel() for weight in tuned.weights().values())
+    return Subject(
+        base,
+        lambda text, attribute: tuned(text, attribute=attribute).logits[:, -1],
+        tuned.window,
+        n_changed,
+        tuned.count().trained - n_changed,
+        tuned.merge,
+    )
+
+
+@torch.no_grad()
+def move(tuned: TunedModel) -> TunedModel:
+    """The same with noise on its weights: nothing is at a start that happens to change nothing."""
+    for parameter in tuned.parameters():
+        parameter += 0.1 * torch.randn_like(parameter)
+    return tuned
+
+
+def from_scratch(base: MiniLM) -> Subject:
+    """The report's baseline: the same shape with weights of its own, and the attribute written before the text."""
+    model = MiniLM(base.config).eval()
+    return Subject(
+        base,
+        lambda text, attribute: model(torch.cat([attribute, text], dim=1)).logits[:, -1],
+        model.window - 1,
+        n_changed=size(model),
+    )
+
+
+def few_shot(base: MiniLM) -> Subject:
+    """One solved example before the text, about what is wanted."""
+
+    def prompt(text: Tensor, attribute: Tensor) -> Tensor:
+        solved = [(attribute[0].tolist(), ANSWER)]
+        return torch.tensor([few_shot_prompt(solved, text[0].tolist(), END, base.window)])
+
+    n_shown = prompt(TEXT, TEXT[:, :1]).size(1) - TEXT.size(1)
+    return Subject(
+        base, lambda text, attribute: base(prompt(text, attribute)).logits[:, -1], base.window - n_shown
+    )
+
+
+def pplm(base: MiniLM) -> Subject:
+    """Keys and values moved towards a bag of words while it writes; the bag is the attribute."""
+
+    def logits(text: Tensor, attribute: Tensor) -> Tensor:
+        _, past = read(base, text[:, :-1], max_new_tokens=1)
+        untouched = base(text).logits[:, -1].log_softmax(-1)
+        return PPLM().step(base, past, text[:, -1:], untouched, attribute[0])[0]
+
+    return Subject(base, logits, base.window)
+
+
+def experts(base: MiniLM) -> Subject:
+    """DExperts and proxy-tuning: two more models, of the same tokens."""
+    steered = Experts(base, MiniLM(base.config), MiniLM(base.config))
+    return Subject(
+        base,
+        lambda text, attribute: steered(text, attribute=attribute).logits[:, -1],
+        steered.window,
+        n_added=size(steered) - size(base),
+    )
+
+
+RELATIVES: dict[str, Callable[[MiniLM], Subject]] = {
+    "from scratch": from_scratch,
+    "few-shot": few_shot,
+    "pplm": pplm,
+    "experts": experts,
+}
+"""Ways to steer that are no methods of the frame, by name."""

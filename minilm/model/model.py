@@ -1,0 +1,290 @@
+"""MiniLM: a decoder of GPT-2's shape that can be read in one sitting.
+
+Learned positions, LayerNorm before each sub-layer, tanh-approximated GELU, one embedding for reading and for predicting
+(Radford et al., *Language Models are Unsupervised Multitask Learners*, 2019). Every activation that a tuning method
+may change passes through `sites`; the model itself names no method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilm.model.attention import Attended, attend
+from minilm.model.cache import KVCache
+from minilm.model.config import ModelConfig
+from minilm.model.sites import NO_SITES, Reading, Sites, before_text, concatenate_rows, hide_absent_slots
+
+
+@dataclass
+class Output:
+    """What one forward pass returns."""
+
+    logits: Tensor
+    """(B, T, vocab): row t scores the token after tokens[:, t]."""
+    states: list[Tensor]
+    """Residual stream (B, T, d) entering block 0 and leaving every block."""
+
+    @property
+    def hidden(self) -> Tensor:
+        """(B, T, d): the residual stream after the last block, before the final LayerNorm."""
+        return self.states[-1]
+
+
+class Recorder(Protocol):
+    """What `trace` puts into `MiniLM.recorder` while it listens."""
+
+    def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None: ...
+    def keep_logits(self, reading: Reading, combined: Tensor) -> None: ...
+
+
+@dataclass
+class Pass:
+    """What one forward pass carries from block to block."""
+
+    sites: Sites = NO_SITES
+    cache: KVCache | None = None
+    recorder: Recorder | None = None
+    explicit: bool = False
+
+
+class CausalSelfAttention(nn.Module):
+    """Each token gathers from those before it, through H heads of width p = d / H."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.layer, self.n_head, self.dropout = layer, config.n_head, config.dropout
+        self.query = nn.Linear(config.d_model, config.d_model)
+        self.key = nn.Linear(config.d_model, config.d_model)
+        self.value = nn.Linear(config.d_model, config.d_model)
+        self.output = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, x: Tensor, context: Pass) -> Tensor:
+        query, key, value = (self.project(name, x, context.sites) for name in ("query", "key", "value"))
+        attended, n_memory = self.attend(query, key, value, context)
+        heads, extra = context.sites.attention(self.layer, attended)  # (B, H, T, p)
+        if context.recorder is not None:
+            context.recorder.keep_attention(self.layer, attended, n_memory)
+        joined = heads.transpose(1, 2).flatten(2)  # (B, T, d)
+        y = context.sites.add("output", self.layer, joined, self.output(joined))
+        return y if extra is None else y + extra
+
+    def project(self, name: str, x: Tensor, sites: Sites) -> Tensor:
+        """One of the three maps, with its deltas, split into heads: (B, T, d) -> (B, H, T, p)."""
+        y = sites.add(name, self.layer, x, getattr(self, name)(x))
+        return y.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, context: Pass) -> tuple[Attended, int]:
+        """Attention over memory slots, cached tokens and the new ones; and how many slots there were."""
+        n_token, cache = query.size(-2), context.cache
+        if cache is not None:
+            key, value = cache.extend(self.layer, key, value)
+        memory, n_text = context.sites.memory(self.layer, query.size(0)), key.size(-2)
+        if memory:
+            key, value = before_text(memory, key, value)  # (B, H, l + S, p)
+        mask = None if cache is None else cache.mask(n_token, key.size(-2))
+        mask = hide_absent_slots(memory, mask, n_token, key.size(-2))
+        dropout = self.dropout if self.training else 0.0
+        return attend(query, key, value, mask, dropout, context.explicit), key.size(-2) - n_text
+
+
+class MLP(nn.Module):
+    """Two maps with a GELU between them: d -> 4d -> d."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.layer = layer
+        self.up = nn.Linear(config.d_model, config.d_mlp)
+        self.down = nn.Linear(config.d_mlp, config.d_model)
+
+    def forward(self, x: Tensor, context: Pass) -> Tensor:
+        hidden = context.sites.add("up", self.layer, x, self.up(x))  # (B, T, 4d)
+        hidden = F.gelu(hidden, approximate="tanh")
+        return context.sites.add("down", self.layer, hidden, self.down(hidden))  # (B, T, d)
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + mlp(norm(x)): the residual stream is only ever added to."""
+
+    def __init__(self, config: ModelConfig, layer: int):
+        super().__init__()
+        self.layer = layer
+        self.attention_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
+        self.attention = CausalSelfAttention(config, layer)
+        self.mlp_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
+        self.mlp = MLP(config, layer)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, context: Pass) -> Tensor:
+        y = self.add_sublayer("attention_out", self.attention, self.attention_norm(x), x, context)
+        y = self.add_sublayer("mlp", self.mlp, self.mlp_norm(y), y, context)
+        return context.sites.add("block", self.layer, x, y)
+
+    def add_sublayer(
+        self, site: str, sublayer: nn.Module, x: Tensor, residual: Tensor, context: Pass
+    ) -> Tensor:
+        """residual + sublayer(x), with what stands at the sub-layer's site added before the sum."""
+        y = context.sites.add(site, self.layer, x, sublayer(x, context))
+        return residual + (self.dropout(y) if self.training else y)
+
+
+class MiniLM(nn.Module):
+    """The language model: tokens (B, T) to next-token logits (B, T, vocab)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.token_embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.position_embedding = nn.Embedding(config.context_length, config.d_model)
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.final_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout)
+        self.recorder: Recorder | None = None
+        self.explicit_attention = False
+        """True makes every pass use the attention one can read instead of the fused kernel."""
+        self.apply(self._initialise)
+        self._shrink_residual_maps()
+
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        attribute: Tensor | None = None,
+        cache: KVCache | None = None,
+        sites: Sites = NO_SITES,
+    ) -> Output:
+        """Next-token logits for tokens (B, T) of int64.
+
+        Args:
+            attribute: (B, m) tokens, for deltas at the `logits` site that take one.
+            cache: keys and values of earlier passes; then `tokens` are only the new ones.
+            sites: what is added, and where.
+
+        Raises:
+            ValueError: tokens are not a non-empty (B, T) of ids below the vocabulary size, or they
+                reach beyond the context.
+        """
+        self.check(tokens)
+        explicit = self.explicit_attention or self.recorder is not None
+        context = Pass(sites, cache, self.recorder, explicit)
+        states = [self.embed(tokens, context)]
+        for block in self.blocks:
+            states.append(block(states[-1], context))
+        if cache is not None:
+            cache.advance(states[0].size(1))
+        states = [state[:, -tokens.size(1) :] for state in states]  # virtual rows predict nothing
+        logits = self.predict(states[-1])
+        return Output(self.shift(Reading(self, tokens, states, logits, attribute, cache), context), states)
+
+    def embed(self, tokens: Tensor, context: Pass) -> Tensor:
+        """Token plus position embeddings (B, l + T, d), with the l virtual rows of the `embedding` site first."""
+        x, start = self.token_embedding(tokens), context.sites.position_offset
+        if context.cache is None or context.cache.length == 0:
+            x = concatenate_rows(context.sites.embedding_rows(tokens.size(0)), x)
+        positions = (
+            torch.arange(x.size(1), device=x.device)
+            if context.cache is None
+            else context.cache.positions(x.size(1))
+        )
+        self.check_length(start + (x.size(1) if context.cache is None else context.cache.length + x.size(1)))
+        return self.dropout(x + self.position_embedding(start + positions))
+
+    def predict(self, state: Tensor) -> Tensor:
+        """Logits (B, T, vocab) read off a residual stream (B, T, d), by the same embedding that wrote it."""
+        return F.linear(self.final_norm(state), self.token_embedding.weight)
+
+    def shift(self, reading: Reading, context: Pass) -> Tensor:
+        """The logits with the deltas of the `logits` site. A delta may run this very model; only the outer pass is recorded."""
+        if context.recorder is None:
+            return context.sites.shift(reading)
+        with unrecorded(self):
+            combined = context.sites.shift(reading)
+        context.recorder.keep_logits(reading, combined)
+        return combined
+
+    def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
+        """An empty cache on the model's device; `capacity` defaults to the context length."""
+        weight = self.token_embedding.weight
+        return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
+
+    @property
+    def window(self) -> int:
+        """Tokens of text that one pass can read."""
+        return self.config.context_length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.token_embedding.weight.device
+
+    def check(self, tokens: Tensor) -> None:
+        """Refuse tokens that are no (B, T) of known ids; on an accelerator that trains, their values go unchecked."""
+        if tokens.dim() != 2 or tokens.numel() == 0:
+            raise ValueError(
+                f"tokens must be a non-empty (batch, time) tensor, not of shape {tuple(tokens.shape)}"
+            )
+        if tokens.dtype != torch.int64:
+            raise ValueError(f"tokens must be int64, not {tokens.dtype}; call tokens.long()")
+        if torch.compiler.is_compiling() or (self.training and tokens.device.type != "cpu"):
+            return  # looking at values would make the accelerator wait
+        check_ids(tokens, self.config.vocab_size)
+
+    def check_length(self, n_position: int) -> None:
+        """Refuse to read beyond the learned positions."""
+        if n_position > self.config.context_length:
+            raise ValueError(
+                f"{n_position} positions do not fit into a context of {self.config.context_length}: pass the last "
+                f"{self.config.context_length} tokens, or let generate(..., slide=True) move the window"
+            )
+
+    @staticmethod
+    def _initialise(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear):
+            nn.init.zeros_(module.bias)
+
+    def _shrink_residual_maps(self) -> None:
+        """GPT-2's scaling: 2L sub-layers add to the stream, so each starts smaller by the root of 2L."""
+        for block in self.blocks:
+            for linear in (block.attention.output, block.mlp.down):
+                nn.init.normal_(linear.weight, std=0.02 / (2 * self.config.n_layer) ** 0.5)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Dropout off inside, and afterwards as it was."""
+    if not model.training:
+        yield  # nothing to switch, and walking all modules would cost as much as a small layer
+        return
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train()
+
+
+@contextmanager
+def unrecorded(model: MiniLM) -> Iterator[None]:
+    """Passes inside are not recorded, and afterwards as before."""
+    recorder, model.recorder = model.recorder, None
+    try:
+        yield
+    finally:
+        model.recorder = recorder
+
+
+def check_ids(tokens: Tensor, vocab_size: int) -> None:
+    """Raise ValueError naming the first id that the vocabulary does not have."""
+    low, high = (int(bound) for bound in tokens.aminmax())
+    if low < 0 or high >= vocab_size:
+        wrong = low if low < 0 else high
+        raise ValueError(
+            f"token id {wrong} is outside the vocabulary 0 .. {vocab_size - 1}: was the text encoded by another tokenizer?"
+        )

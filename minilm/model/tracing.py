@@ -1,0 +1,125 @@
+"""Look inside a forward pass: attention weights, gates, and what the logits were before and after tuning.
+
+    with trace(model) as t:
+        model(tokens)
+    t.attention[0]          # (B, heads, T, S) of layer 0
+
+Inside the block the model uses its explicit attention, since a fused kernel never holds the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minilm.model.attention import Attended
+from minilm.model.model import MiniLM, evaluating, unrecorded
+from minilm.model.sites import Reading
+
+
+@dataclass(frozen=True)
+class TracedLogits:
+    """Next-token logits of one pass, each (B, T, vocab)."""
+
+    base: Tensor
+    """Of the base model alone."""
+    combined: Tensor
+    """Of the model as it ran."""
+
+    @property
+    def shift(self) -> Tensor:
+        """combined - base: what tuning added, at whatever site it acts."""
+        return self.combined - self.base
+
+
+class Trace:
+    """What was seen of the last forward pass."""
+
+    def __init__(self, base: MiniLM):
+        self._base = base
+        self.attention: dict[int, Tensor] = {}
+        """Per layer (B, heads, T, S): S counts memory slots and virtual tokens first, then the text. Rows sum to 1."""
+        self.gates: dict[int, Tensor] = {}
+        """Per layer (B, heads, T): an inducer's gate, or the attention that goes to memory slots and virtual tokens.
+        Layers without either have no entry."""
+        self.tokens: Tensor | None = None
+        """(B, T) that the model read."""
+        self.states: list[Tensor] = []
+        """Residual stream (B, T, d) entering block 0 and leaving every block."""
+        self._seen: dict[int, tuple[Attended, int]] = {}
+        self._combined: Tensor | None = None
+        self._continued = False
+        self._logits: TracedLogits | None = None
+
+    @property
+    def logits(self) -> TracedLogits:
+        """Logits with and without tuning; the base is run here, the first time they are asked for.
+
+        Raises:
+            RuntimeError: nothing was traced, or only the end of a text that a cache holds the beginning of.
+        """
+        if self._combined is None:
+            raise RuntimeError(
+                "nothing was traced yet: call the model inside the `with trace(model)` block first"
+            )
+        if self._continued:
+            raise RuntimeError(
+                "the last traced pass read only the newest tokens of a text whose beginning is in a cache: "
+                "to compare with the base, trace one pass over the whole text"
+            )
+        if self._logits is None:
+            with torch.no_grad(), evaluating(self._base):
+                self._logits = TracedLogits(self._run_base(), self._combined)
+        return self._logits
+
+    def _run_base(self) -> Tensor:
+        """The base's logits (B, T, vocab), by the explicit attention that the traced pass used, and unrecorded."""
+        base, before = self._base, self._base.explicit_attention
+        base.explicit_attention = True
+        try:
+            with unrecorded(base):
+                return base(self.tokens).logits
+        finally:
+            base.explicit_attention = before
+
+    def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None:
+        """Called by the model for every layer."""
+        self._seen[layer] = (attended, n_memory)
+
+    def keep_logits(self, reading: Reading, combined: Tensor) -> None:
+        """Called by the model at the end of a pass."""
+        self.tokens, self._combined, self._logits = reading.tokens, combined.detach(), None
+        self.states = [state.detach() for state in reading.states]
+        n_token = reading.tokens.size(1)
+        self.attention, self.gates = {}, {}
+        n_row = max(attended.query.size(-2) for attended, _ in self._seen.values())
+        self._continued = reading.cache is not None and reading.cache.length > n_row
+        for layer, (attended, n_memory) in sorted(self._seen.items()):
+            n_virtual = attended.query.size(-2) - n_token
+            self.attention[layer] = attended.weights[:, :, -n_token:].detach()  # virtual tokens ask nothing
+            gate = self._gate(layer, attended, n_memory + n_virtual)
+            if gate is not None:
+                self.gates[layer] = gate[:, :, -n_token:].detach()
+        self._seen = {}
+
+    def _gate(self, layer: int, attended: Attended, n_slot: int) -> Tensor | None:
+        """The gate a delta asked for, else the mass on the slots, else nothing."""
+        if attended.gates:
+            return attended.gates[-1]
+        return attended.weights[..., :n_slot].sum(dim=-1) if n_slot else None
+
+
+@contextmanager
+def trace(model) -> Iterator[Trace]:
+    """Record the forward passes of a `MiniLM` or a tuned model; the trace holds the last one."""
+    base: MiniLM = getattr(model, "base", model)
+    record, previous = Trace(base), base.recorder
+    base.recorder = record
+    try:
+        yield record
+    finally:
+        base.recorder = previous

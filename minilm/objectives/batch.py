@@ -1,0 +1,40 @@
+"""Batches: token ids with their targets, and who makes them.
+
+A batch maker is any object with `batch(index) -> Batch` that is a pure function of its index. So the place in the
+data is one whole number, any worker can make any batch, and a run that was cut off goes on with the very same batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+IGNORE = -100
+"""A target that no loss counts: padding, prompts, attributes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids and what should follow each of them."""
+
+    tokens: Tensor
+    """(B, T) int64, what the model reads."""
+    targets: Tensor
+    """(B, T) int64: targets[:, t] should follow tokens[:, t]; `IGNORE` where nothing is asked."""
+    attribute: Tensor | None = None
+    """(B, m) int64, for methods that take one."""
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        attribute = None if self.attribute is None else self.attribute.to(device)
+        return Batch(self.tokens.to(device), self.targets.to(device), attribute)
+
+
+class BatchMaker(Protocol):
+    """Where batches come from; `minilm.objectives.samplers` has several."""
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""

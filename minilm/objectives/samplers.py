@@ -1,0 +1,162 @@
+"""Which tokens are read: windows of one text, packed documents, prompts with targets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from minilm.objectives.batch import IGNORE, Batch
+
+
+class NextToken:
+    """Windows of one long text, starting anywhere in it.
+
+    Args:
+        tokens: (N,) int64, the encoded text.
+        context_length: T, tokens in a window.
+        batch_size: B, windows in a batch.
+        seed: with the index, decides where the windows start.
+
+    Raises:
+        ValueError: the text is shorter than one window and its last target.
+    """
+
+    def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
+        self.tokens = torch.as_tensor(tokens, dtype=torch.int64)
+        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        if len(self.tokens) <= context_length:
+            raise ValueError(
+                f"a text of {len(self.tokens)} tokens is too short for windows of {context_length} and their targets: "
+                f"it takes {context_length + 1}; add text or choose a smaller context_length"
+            )
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
+        starts = torch.randint(
+            len(self.tokens) - self.context_length, (self.batch_size, 1), generator=generator
+        )
+        window = self.tokens[starts + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        return Batch(window[:, :-1], window[:, 1:])
+
+
+class Documents:
+    """Windows that start where a document starts, each row filled up with the documents after it.
+
+    A window that begins in the middle of a story asks for names that nobody has mentioned: a loss that no model can
+    avoid. Every epoch visits each document as a start once, in an order of its own.
+
+    Args:
+        documents: token ids of each document, without separators.
+        separator: id placed before each document; its end is the next one's beginning.
+        context_length, batch_size, seed: as for `NextToken`.
+    """
+
+    def __init__(
+        self,
+        documents: Sequence[Sequence[int]],
+        separator: int,
+        context_length: int,
+        batch_size: int,
+        seed: int = 0,
+    ):
+        if not documents:
+            raise ValueError("there are no documents to train on: the list is empty")
+        pieces = [torch.tensor([separator, *document]) for document in documents]
+        self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
+        text = torch.cat(pieces)
+        self.length = len(text)
+        repeats = -(-context_length // self.length)  # the last windows run on into the first documents
+        self.tokens = torch.cat([text, *[text] * repeats])[: self.length + context_length + 1]
+        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        self.order = Shuffled(len(documents), seed)
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        starts = self.starts[self.order.batch(index, self.batch_size)]  # (B,)
+        window = self.tokens[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        return Batch(window[:, :-1], window[:, 1:])
+
+
+class Completions:
+    """Prompts with what should follow them; only the targets count, prompts and padding ask for nothing.
+
+    Args:
+        examples: token ids of prompt and target; end the target with the end-of-text token, or the model will not stop.
+        batch_size: B, examples in a batch; each batch is as wide as its longest example.
+        window: most tokens that the model reads.
+        seed: decides the order, anew in every epoch.
+        attributes: for methods that take one, its ids for each example, all equally many.
+
+    Raises:
+        ValueError: there are no examples, or one of them has no prompt, no target or is too long.
+    """
+
+    def __init__(
+        self,
+        examples: Sequence[tuple[Sequence[int], Sequence[int]]],
+        batch_size: int,
+        window: int,
+        seed: int = 0,
+        attributes: Sequence[Sequence[int]] | None = None,
+    ):
+        if not examples:
+            raise ValueError("there are no examples to train on: the list is empty")
+        for number, (prompt, target) in enumerate(examples):
+            if not prompt or not target:
+                raise ValueError(
+                    f"example {number} has {len(prompt)} prompt tokens and {len(target)} target tokens"
+                )
+            if len(prompt) + len(target) - 1 > window:
+                raise ValueError(
+                    f"example {number} has {len(prompt)} + {len(target)} tokens, more than a window of {window} reads: "
+                    "shorten its prompt"
+                )
+        self.examples, self.batch_size, self.attributes = examples, batch_size, attributes
+        self.order = Shuffled(len(examples), seed)
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        return self.collate(self.order.batch(index, self.batch_size).tolist())
+
+    def in_order(self) -> list[Batch]:
+        """All examples once, as they stand: for evaluation."""
+        numbers = list(range(len(self.examples)))
+        return [self.collate(numbers[at : at + self.batch_size]) for at in numbers[:: self.batch_size]]
+
+    def collate(self, numbers: Sequence[int]) -> Batch:
+        """Some examples as one batch, padded on the right."""
+        rows = [self.examples[number] for number in numbers]
+        width = max(len(prompt) + len(target) for prompt, target in rows) - 1
+        tokens = torch.zeros(len(rows), width, dtype=torch.int64)
+        targets = torch.full((len(rows), width), IGNORE)
+        for row, (prompt, target) in enumerate(rows):
+            text = torch.tensor([*prompt, *target])
+            tokens[row, : len(text) - 1] = text[:-1]
+            targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
+        attribute = (
+            None if self.attributes is None else torch.tensor([self.attributes[each] for each in numbers])
+        )
+        return Batch(tokens, targets, attribute)
+
+
+class Shuffled:
+    """The numbers 0 .. n - 1 over and over, in an order of its own every epoch that depends on the seed alone."""
+
+    def __init__(self, n: int, seed: int):
+        self.n, self.seed = n, seed
+        self._epoch, self._order = -1, torch.empty(0)
+
+    def batch(self, index: int, size: int) -> Tensor:
+        """The numbers (size,) of the batch with this index, counted over all epochs."""
+        return torch.tensor([self.number(place) for place in range(index * size, (index + 1) * size)])
+
+    def number(self, place: int) -> int:
+        """The number at a place, counted over all epochs."""
+        epoch, place = divmod(place, self.n)
+        if self._epoch != epoch:
+            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
+        return int(self._order[place])

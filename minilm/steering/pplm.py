@@ -1,0 +1,156 @@
+"""PPLM: steering by gradients while writing, with no weight trained (Dathathri et al. 2020, *Plug and Play
+Language Models*).
+
+Before each token, the keys and values of all earlier ones are moved a little, so that words of a bag become
+likelier:
+
+    L = -log sum_{w in bag} p~(w) + 0.01 KL(p~ || p)   H <- H - 0.02 g / |g|^1.5, g = dL/dH, thrice (Eq. 3)
+    x_t ~ p~^0.9 p^0.1, among the 10 likeliest                                                  (Section 3.3)
+
+p is the untouched model's distribution, p~ that after the moved keys and values. What was moved stays so
+for the tokens that follow. Where auxiliary tuning pays once, in training, this pays four passes and three
+backward passes for every token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minilm.generation.sampling import next_token_probabilities, pick, uniform_draws
+from minilm.model.cache import KVCache
+from minilm.model.model import MiniLM, check_ids, evaluating
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPLM:
+    """Settings, as published for bags of words.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+
+    steps: int = 3
+    """Gradient steps before each token."""
+    step_size: float = 0.02
+    """Length of a step, before the gradient's norm divides it."""
+    gamma: float = 1.5
+    """Power of the norm that divides a layer's gradient."""
+    kl_scale: float = 0.01
+    """Weight of the divergence from the untouched model."""
+    fusion: float = 0.9
+    """Weight of the moved distribution in the geometric mean that is sampled from."""
+    top_k: int = 10
+    """Tokens to choose among."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "step_size", "gamma", "kl_scale"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
+        if not 0 <= self.fusion <= 1:
+            raise ValueError(f"fusion must lie in [0, 1], not {self.fusion}")
+        if self.top_k < 1:
+            raise ValueError(f"top_k must be at least 1, not {self.top_k}")
+
+    def generate(
+        self,
+        model: MiniLM,
+        tokens: Tensor,
+        bag: Sequence[int],
+        max_new_tokens: int,
+        seed: int | None = None,
+        stop_token: int | None = None,
+    ) -> Tensor:
+        """Continue tokens (B, T) towards the words of a bag: (B, T + new).
+
+        Args:
+            bag: ids of the tokens wanted.
+            stop_token: a row that produces it is filled up with it.
+
+        Raises:
+            ValueError: an empty bag, an id outside the vocabulary, or a text longer than the window.
+        """
+        check_request(model, tokens, bag, max_new_tokens)
+        n_prompt = tokens.size(1)
+        tokens, wanted = tokens.to(model.device), torch.tensor(list(bag), device=model.device)
+        draws = uniform_draws(seed, tokens.size(0), max_new_tokens).to(model.device)  # (B, new)
+        with evaluating(model):
+            free, past = read(model, tokens[:, :-1], max_new_tokens)
+            for draw in draws.unbind(dim=1):
+                with torch.no_grad():
+                    untouched = model(tokens[:, -1:], cache=free).logits[:, -1].log_softmax(-1)
+                moved, past = self.step(model, past, tokens[:, -1:], untouched, wanted)
+                fused = self.fusion * moved + (1 - self.fusion) * untouched  # (B, vocab)
+                token = pick(next_token_probabilities(fused, top_k=self.top_k), draw)
+                if stop_token is not None:
+                    token = token.masked_fill((tokens[:, n_prompt:] == stop_token).any(dim=1), stop_token)
+                tokens = torch.cat([tokens, token[:, None]], dim=1)
+        return tokens
+
+    def step(
+        self, model: MiniLM, past: Past, last: Tensor, untouched: Tensor, wanted: Tensor
+    ) -> tuple[Tensor, Past]:
+        """The moved log-probabilities (B, vocab) after the last token (B, 1), and the past that has it."""
+        for _ in range(self.steps if past.length else 0):
+            past = self.move(model, past, last, untouched, wanted)
+        with torch.no_grad():
+            moved = model(last, cache=past).logits[:, -1].log_softmax(-1)
+        return moved, past.grown()
+
+    def move(self, model: MiniLM, past: Past, last: Tensor, untouched: Tensor, wanted: Tensor) -> Past:
+        """One gradient step on keys and values."""
+        keys, values = past.keys.requires_grad_(), past.values.requires_grad_()
+        with torch.enable_grad():
+            moved = model(last, cache=Past(keys, values)).logits[:, -1].log_softmax(-1)
+            gradients = torch.autograd.grad(self.loss(moved, untouched, wanted).sum(), (keys, values))
+        norms = sum(each.square().sum(dim=(2, 3, 4), keepdim=True) for each in gradients).sqrt()
+        scale = self.step_size / (norms + 1e-15) ** self.gamma  # (L, B, 1, 1, 1)
+        return Past(*(each.detach() - scale * g for each, g in zip((keys, values), gradients, strict=True)))
+
+    def loss(self, moved: Tensor, untouched: Tensor, wanted: Tensor) -> Tensor:
+        """-log sum_{w in bag} p~(w) + kl_scale KL(p~ || p) of log-probabilities (B, vocab): (B,)."""
+        divergence = (moved.exp() * (moved - untouched)).sum(dim=-1)
+        return self.kl_scale * divergence - moved[:, wanted].logsumexp(dim=-1)
+
+
+class Past(KVCache):
+    """Keys and values (L, B, H, S, p) that gradients pass through: new ones are put beside, not into them."""
+
+    def __init__(self, keys: Tensor, values: Tensor):
+        self.keys, self.values, self.lengths, self.companions = keys, values, None, {}
+        self.length = self.capacity = keys.size(-2)
+        self.new: list[tuple[Tensor, Tensor]] = []
+
+    def extend(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        self.new.append((keys, values))
+        return torch.cat([self.keys[layer], keys], dim=-2), torch.cat([self.values[layer], values], dim=-2)
+
+    def grown(self) -> Past:
+        """This past and the tokens that were read after it."""
+        keys, values = (torch.stack(each) for each in zip(*self.new, strict=True))
+        return Past(torch.cat([self.keys, keys], dim=-2), torch.cat([self.values, values], dim=-2))
+
+
+@torch.no_grad()
+def read(model: MiniLM, tokens: Tensor, max_new_tokens: int) -> tuple[KVCache, Past]:
+    """What the model remembers of tokens (B, T), T perhaps 0: once to be left alone, once to be moved."""
+    free = model.new_cache(tokens.size(0), tokens.size(1) + max_new_tokens)
+    if tokens.size(1):
+        model(tokens, cache=free)
+    return free, Past(*(each[..., : free.length, :].clone() for each in (free.keys, free.values)))
+
+
+def check_request(model: MiniLM, tokens: Tensor, bag: Sequence[int], max_new_tokens: int) -> None:
+    """Raise ValueError naming what cannot be done."""
+    model.check(tokens)
+    if not bag:
+        raise ValueError("the bag of words is empty: name the tokens that shall become likelier")
+    check_ids(torch.tensor(list(bag)), model.config.vocab_size)
+    if max_new_tokens < 1 or tokens.size(1) + max_new_tokens - 1 > model.window:
+        raise ValueError(
+            f"{tokens.size(1)} tokens and {max_new_tokens} new ones: there must be at least one new "
+            f"token, and all must fit into a window of {model.window}"
+        )

@@ -1,0 +1,147 @@
+"""`tokenizer.json`, the file format of the library `tokenizers`: what byte-level BPE needs of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minilm.text.bpe import Merge
+from minilm.text.pretokenization import BYTE_TO_CHAR, bytes_to_chars, chars_to_bytes
+
+_BYTE_LEVEL = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
+_SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+_BPE = {
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "fuse_unk": False,
+    "byte_fallback": False,
+    "ignore_merges": False,
+}
+_CHANGES_IDS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All that sets one byte-level BPE tokenizer apart from another."""
+
+    tokens: Sequence[bytes]
+    """The bytes of each token, by id; of a special token, its text in UTF-8."""
+
+    merges: tuple[Merge, ...]
+    """In the order in which they were learnt."""
+
+    special_tokens: Mapping[str, int]
+    """Id of each token that is never split and never learnt from text."""
+
+
+def to_json(vocabulary: Vocabulary) -> str:
+    """The text that `tokenizers` itself would save, character for character."""
+    names = {index: text for text, index in vocabulary.special_tokens.items()}
+    chars = [names.get(index) or bytes_to_chars(token) for index, token in enumerate(vocabulary.tokens)]
+    content = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": index, "content": text, **_SPECIAL} for index, text in sorted(names.items())],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, **_BYTE_LEVEL},
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, **_BYTE_LEVEL},
+        "model": {
+            **_BPE,
+            "vocab": {text: index for index, text in enumerate(chars)},
+            "merges": [[chars[merge.left], chars[merge.right]] for merge in vocabulary.merges],
+        },
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def read_json(path: str | Path) -> Vocabulary:
+    """What a `tokenizer.json` says, whoever wrote it; GPT-2's own is one.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is malformed, or of a tokenizer that encodes otherwise; it is named with the reason.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; `BPETokenizer.save` writes such a file")
+    try:
+        return _parse(json.loads(path.read_text(encoding="utf-8")))
+    except _ForeignError as reason:
+        raise ValueError(f"{path} is not a tokenizer.json that can be read here: {reason}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} is truncated or no tokenizer.json ({type(error).__name__}: {error}); "
+            "restore or remake it"
+        ) from None
+
+
+class _ForeignError(Exception):
+    """The file is well formed, and of another kind of tokenizer."""
+
+
+def _parse(content: Mapping[str, Any]) -> Vocabulary:
+    _refuse_other_kinds(content)
+    model = content["model"]
+    special = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
+    ids: dict[str, int] = {**model["vocab"], **special}
+    tokens = _tokens_by_id(ids, special)
+    return Vocabulary(tokens, _merges(model["merges"], ids), special)
+
+
+def _refuse_other_kinds(content: Mapping[str, Any]) -> None:
+    """Raise for each part that would make `tokenizers` encode a text in another way than minilm does."""
+    model, cutter = content["model"], content.get("pre_tokenizer") or {}
+    if model.get("type", "BPE") != "BPE":
+        raise _ForeignError(f"its model is {model['type']!r}, and minilm reads 'BPE'")
+    for part in _CHANGES_IDS:
+        if model.get(part):
+            raise _ForeignError(f"its model sets {part}={model[part]!r}")
+    if content.get("normalizer") is not None:
+        raise _ForeignError(f"it changes the text first, by normalizer {content['normalizer'].get('type')!r}")
+    if cutter.get("type") != "ByteLevel" or not cutter.get("use_regex", True):
+        raise _ForeignError(f"it cuts words by {cutter.get('type')!r}, and minilm as GPT-2, by 'ByteLevel'")
+    if cutter.get("add_prefix_space"):
+        raise _ForeignError("it puts a space before every text (add_prefix_space)")
+    processor = content.get("post_processor") or {"type": "ByteLevel"}
+    adds_nothing = processor["type"] == "TemplateProcessing" and processor.get("special_tokens") == {}
+    if processor["type"] != "ByteLevel" and not adds_nothing:  # transformers writes such a template
+        raise _ForeignError(f"it adds tokens to every text, by {processor['type']!r}")
+    for token in content.get("added_tokens") or ():
+        if token.get("lstrip") or token.get("rstrip") or token.get("single_word"):
+            raise _ForeignError(
+                f"token {token['content']!r} strips the text around it or asks for a word's border"
+            )
+
+
+def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]:
+    """The bytes of every token, in the order of the ids."""
+    in_order = sorted(ids, key=ids.__getitem__)
+    if [ids[token] for token in in_order] != list(range(len(ids))):
+        raise _ForeignError(f"its {len(ids)} tokens do not have the ids 0 to {len(ids) - 1}")
+    names = set(special)
+    missing = set(BYTE_TO_CHAR.values()) - (ids.keys() - names)
+    if missing:
+        raise _ForeignError(
+            f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; "
+            "when training with `tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
+        )
+    tokens = [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
+    if None in tokens:
+        raise _ForeignError(
+            f"its token {in_order[tokens.index(None)]!r} holds a character that stands for no byte"
+        )
+    return tokens
+
+
+def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> tuple[Merge, ...]:
+    """Older files write a merge as "l o", newer ones as ["l", "o"]."""
+    split = (pair.split(" ") if isinstance(pair, str) else pair for pair in pairs)
+    return tuple(Merge(ids[left], ids[right], ids[left + right]) for left, right in split)

@@ -1,0 +1,1 @@
+"""The tuning methods, one a file; `minilm.tuning.METHODS` lists them."""

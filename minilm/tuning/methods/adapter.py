@@ -1,0 +1,96 @@
+"""Adapters in sequence: a bottleneck after a sub-layer.
+
+    h <- h + relu(h W_down + b_down) W_up + b_up         h: a sub-layer's output, before it joins the residual stream
+
+Houlsby et al. (*Parameter-Efficient Transfer Learning for NLP*, 2019) place one after attention and one after the MLP,
+Pfeiffer et al. (*AdapterFusion*, 2021) after the MLP only. W_up = 0 at the start leaves the base as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilm.model.model import MiniLM
+from minilm.tuning.method import Attachment, Method
+
+PLACEMENTS = {"pfeiffer": ("mlp",), "houlsby": ("attention_out", "mlp"), "block": ("block",)}
+"""Sites of each placement; "block" adapts the residual stream itself, once a layer."""
+
+
+@dataclass(frozen=True)
+class Adapter(Method):
+    """Settings of sequential adapters.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
+
+    name: ClassVar[str] = "adapter"
+    acts_at: ClassVar[str] = "mlp (attention_out, block)"
+    published: ClassVar[dict] = {"learning_rate": 1e-3, "warmup_steps": 500}
+
+    bottleneck: int = 16
+    """Width between the two maps."""
+    placement: str = "pfeiffer"
+    """"pfeiffer" (after the MLP), "houlsby" (after attention and MLP), "block" (after the block)."""
+    layer_norm: bool = False
+    """A LayerNorm of its own before the first map."""
+
+    def __post_init__(self) -> None:
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"there is no placement {self.placement!r}; choose from {', '.join(PLACEMENTS)}")
+        check_bottleneck(self.bottleneck)
+
+    def build(self, base: MiniLM) -> Bottlenecks:
+        width = base.config.d_model
+        norm = self.layer_norm
+        return Bottlenecks(
+            base, PLACEMENTS[self.placement], lambda: SequentialAdapter(width, self.bottleneck, norm)
+        )
+
+
+class SequentialAdapter(nn.Module):
+    """Reads a sub-layer's output y (B, T, d) and returns what to add to it."""
+
+    def __init__(self, d_model: int, bottleneck: int, layer_norm: bool):
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model) if layer_norm else nn.Identity()
+        self.down = nn.Linear(d_model, bottleneck)
+        self.up = nn.Linear(bottleneck, d_model)
+        start_at_zero(self.down, self.up)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.up(F.relu(self.down(self.norm(y))))  # (B, T, r) -> (B, T, d)
+
+
+class Bottlenecks(Attachment):
+    """One small module at each of some sites of every layer."""
+
+    def __init__(self, base: MiniLM, sites: Iterable[str], make):
+        super().__init__()
+        self.adapters = nn.ModuleDict(
+            {f"{site}-{layer}": make() for layer in range(base.config.n_layer) for site in sites}
+        )
+
+    def deltas(self) -> dict:
+        return {
+            (key.split("-")[0], int(key.split("-")[1])): adapter for key, adapter in self.adapters.items()
+        }
+
+
+def start_at_zero(down: nn.Linear, up: nn.Linear) -> None:
+    """Kaiming's initialisation on the way in, zero on the way out: the first pass adds nothing."""
+    nn.init.kaiming_uniform_(down.weight, nonlinearity="relu")
+    for zero in (down.bias, up.weight, up.bias):
+        nn.init.zeros_(zero)
+
+
+def check_bottleneck(bottleneck: int) -> None:
+    """Raise ValueError for a width that holds nothing."""
+    if bottleneck < 1:
+        raise ValueError(f"an adapter's bottleneck must be at least 1, not {bottleneck}")

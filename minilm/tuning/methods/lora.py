@@ -1,0 +1,123 @@
+"""LoRA: a low-rank change of any linear map (Hu et al., *LoRA: Low-Rank Adaptation of Large Language Models*, 2022).
+
+    y = xW + (alpha / rank) drop(x) A B  (+ b)          A: (d_in, rank), B: (rank, d_out)          Eq. 3
+
+A starts random and B at zero, so that tuning starts at the base model; were both zero, neither would get a gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilm.model.model import MiniLM
+from minilm.model.sites import LINEAR_SITES
+from minilm.tuning.linear_maps import linear_at
+from minilm.tuning.method import Attachment, Method
+
+
+@dataclass(frozen=True)
+class LoRA(Method):
+    """Settings of LoRA.
+
+    Raises:
+        ValueError: a setting is out of range, or a target is no linear site.
+    """
+
+    name: ClassVar[str] = "lora"
+    acts_at: ClassVar[str] = "query, value (any linear map)"
+    published: ClassVar[dict] = {
+        "learning_rate": 2e-4,
+        "weight_decay": 0.01,
+        "warmup_steps": 500,
+        "label_smoothing": 0.1,
+    }
+
+    rank: int = 8
+    """Rank of the change."""
+    alpha: float = 16.0
+    """The change is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ("query", "value")
+    """Linear maps to change: query, key, value, output, up, down."""
+    dropout: float = 0.0
+    """Share of inputs dropped on the low-rank path."""
+    bias: bool = False
+    """Also add a trained vector to every target's output."""
+    rank_stabilised: bool = False
+    """Scale by alpha / sqrt(rank) instead (rsLoRA, Kalajdzievski 2023)."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "targets", tuple(self.targets))
+        for target in self.targets:
+            if target not in LINEAR_SITES:
+                raise ValueError(
+                    f"LoRA has no target {target!r}; the linear maps are {', '.join(LINEAR_SITES)}"
+                )
+        if self.rank < 1:
+            raise ValueError(f"LoRA's rank must be at least 1, not {self.rank}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"LoRA's dropout must lie in [0, 1), not {self.dropout}")
+
+    @property
+    def scale(self) -> float:
+        """The factor of A B."""
+        return self.alpha / (self.rank**0.5 if self.rank_stabilised else self.rank)
+
+    def build(self, base: MiniLM) -> LoRAAttachment:
+        return LoRAAttachment(base, self)
+
+
+class LowRank(nn.Module):
+    """The change of one map: x (..., d_in) to (..., d_out)."""
+
+    def __init__(self, linear: nn.Linear, settings: LoRA):
+        super().__init__()
+        d_in, d_out = linear.in_features, linear.out_features
+        self.scale, self.dropout = settings.scale, settings.dropout
+        self.A = nn.Parameter(torch.empty(d_in, settings.rank).uniform_(-(d_in**-0.5), d_in**-0.5))
+        self.B = nn.Parameter(torch.zeros(settings.rank, d_out))
+        self.bias = nn.Parameter(torch.zeros(d_out)) if settings.bias else None
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        x = F.dropout(x, self.dropout, self.training)
+        change = (x @ self.A) @ (self.scale * self.B)  # (..., rank) -> (..., d_out)
+        return change if self.bias is None else change + self.bias
+
+
+class LoRAAttachment(Attachment):
+    """One `LowRank` at every target of every layer."""
+
+    def __init__(self, base: MiniLM, settings: LoRA):
+        super().__init__()
+        self.settings = settings
+        self.changes = nn.ModuleDict()
+        for layer in range(base.config.n_layer):
+            for target in settings.targets:
+                linear = linear_at(base, target, layer)
+                largest = min(linear.in_features, linear.out_features)
+                if settings.rank > largest:
+                    raise ValueError(
+                        f"LoRA's rank {settings.rank} exceeds {largest}, the rank of the {target} map itself"
+                    )
+                self.changes[f"{target}-{layer}"] = LowRank(linear, settings)
+
+    def deltas(self) -> dict:
+        return {place_of(key): change for key, change in self.changes.items()}
+
+    def merge_into(self, model: MiniLM) -> None:
+        """W <- W + scale A B; a linear layer holds W transposed."""
+        for key, change in self.changes.items():
+            linear = linear_at(model, *place_of(key))
+            linear.weight += (change.scale * change.A @ change.B).T
+            if change.bias is not None:
+                linear.bias += change.bias
+
+
+def place_of(key: str) -> tuple[str, int]:
+    """ "query-3" -> ("query", 3)."""
+    target, _, layer = key.partition("-")
+    return target, int(layer)

@@ -1,0 +1,51 @@
+"""Parallel adapters: a bottleneck beside the MLP instead of after it (He et al. 2022, section 4.6).
+
+MLP(x) + scale (relu(x W_down + b_down) W_up + b_up)         x: the MLP's own input, after its LayerNorm
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilm.model.model import MiniLM
+from minilm.tuning.method import Method
+from minilm.tuning.methods.adapter import Bottlenecks, check_bottleneck, start_at_zero
+
+
+@dataclass(frozen=True)
+class ParallelAdapter(Method):
+    """Settings of parallel adapters."""
+
+    name: ClassVar[str] = "parallel-adapter"
+    acts_at: ClassVar[str] = "mlp"
+    published: ClassVar[dict] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
+
+    bottleneck: int = 16
+    """Width between the two maps."""
+    scale: float = 1.0
+    """Factor of what is added; 4 for summarisation in the paper."""
+
+    def __post_init__(self) -> None:
+        check_bottleneck(self.bottleneck)
+
+    def build(self, base: MiniLM) -> Bottlenecks:
+        width = base.config.d_model
+        return Bottlenecks(base, ["mlp"], lambda: BesideTheMLP(width, self.bottleneck, self.scale))
+
+
+class BesideTheMLP(nn.Module):
+    """Reads the MLP's input x (B, T, d) and returns what to add to its output."""
+
+    def __init__(self, d_model: int, bottleneck: int, scale: float):
+        super().__init__()
+        self.scale = scale
+        self.down = nn.Linear(d_model, bottleneck)
+        self.up = nn.Linear(bottleneck, d_model)
+        start_at_zero(self.down, self.up)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.scale * self.up(F.relu(self.down(x)))  # (B, T, r) -> (B, T, d)

@@ -1,0 +1,155 @@
+"""Running the frozen model once for each text, however many epochs a tuning method at the logits is trained
+for.
+
+What auxiliary tuning adds stands after the base, so nothing that is learnt changes what the base says of a
+text. Kept are its last residual stream, from which one product makes the logits again (they would take
+vocab / d_model times the room), and the lower layer whose features the auxiliary model reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from minilm.model.cache import KVCache
+from minilm.model.config import ModelConfig
+from minilm.model.model import MiniLM, Output
+from minilm.model.sites import Reading
+from minilm.tuning.saving import fingerprint
+from minilm.tuning.state_store import RowStore
+from minilm.tuning.tuned import TunedModel
+
+
+class CachedBase(nn.Module):
+    """Reads and trains like a tuned model, and gives the same logits; what the base says of a text is kept.
+
+    A text is known by its tokens alone, so other data can never be taken for it. A model that reads
+    causally says the same of a text whatever stands after it: rows are kept with padding up to `width`, and
+    serve at every length below.
+
+    Args:
+        tuned: its methods must act at the logits only.
+        width: tokens of the longest row that will be kept; longer ones are read anew each time. None: the
+            window.
+        folder: keep the base's states there, for later runs too. None: in memory, and once they fill
+            `memory_limit` bytes, in a temporary file.
+
+    Raises:
+        ValueError: a method acts inside the base, or the folder was made for other weights.
+    """
+
+    def __init__(
+        self,
+        tuned: TunedModel,
+        width: int | None = None,
+        folder: str | Path | None = None,
+        memory_limit: int = 2**30,
+    ):
+        super().__init__()
+        check_acts_after(tuned)
+        self.tuned, base = tuned, tuned.base
+        self.width = tuned.window if width is None else width
+        if not 1 <= self.width <= tuned.window:
+            raise ValueError(f"width must lie in 1 .. {tuned.window}, the model's window, not {self.width}")
+        self.layers = kept_layers(tuned)
+        self.fingerprint, self.version = fingerprint(base), version(base)
+        about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
+        shape = (len(self.layers), self.width, base.config.d_model)
+        self.rows = RowStore(shape, base.token_embedding.weight.dtype, memory_limit, folder, about)
+
+    def forward(
+        self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
+    ) -> Output:
+        """As `TunedModel.forward`; while decoding with a cache, and while traced, the base is run as ever."""
+        base = self.base
+        base.check(tokens)
+        if cache is not None or base.recorder is not None or tokens.size(1) > self.width:
+            return self.tuned(tokens, attribute=attribute, cache=cache)
+        states = self.states(tokens)
+        reading = Reading(base, tokens, states, base.predict(states[-1]), attribute, None)
+        return Output(self.tuned.sites().shift(reading), states)
+
+    def states(self, tokens: Tensor) -> list[Tensor]:
+        """The base's residual streams, each (B, T, d), with None for layers that nobody reads."""
+        self.check_weights()
+        padded = nn.functional.pad(tokens, (0, self.width - tokens.size(1)))  # (B, width)
+        keys = [hashlib.sha256(row.numpy().tobytes()).digest() for row in padded.cpu()]
+        self.read_new({key: row for key, row in zip(keys, padded, strict=True) if key not in self.rows})
+        kept = torch.stack([self.rows[key][:, : tokens.size(1)] for key in keys])  # (B, kept, T, d)
+        states: list = [None] * (self.base.config.n_layer + 1)
+        for layer, state in zip(self.layers, kept.to(tokens.device).unbind(1), strict=True):
+            states[layer] = state
+        return states
+
+    @torch.no_grad()
+    def read_new(self, rows: dict[bytes, Tensor]) -> None:
+        """Run the base over rows (width,) that it has not read yet."""
+        if not rows:
+            return
+        states = self.base(torch.stack(list(rows.values()))).states
+        kept = torch.stack([states[layer] for layer in self.layers], dim=1)  # (B, kept, width, d)
+        for key, row in zip(rows, kept, strict=True):
+            self.rows[key] = row
+
+    def check_weights(self) -> None:
+        """Refuse to go on with what other weights have said.
+
+        Raises:
+            ValueError: the base is no longer what it was.
+        """
+        if version(self.base) == self.version:
+            return
+        if fingerprint(self.base) != self.fingerprint:
+            raise ValueError(
+                "the base's weights have changed since its states were kept: make a new CachedBase for it"
+            )
+        self.version = version(self.base)
+
+    def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
+        """As `TunedModel.new_cache`."""
+        return self.tuned.new_cache(batch_size, capacity)
+
+    @property
+    def base(self) -> MiniLM:
+        """The frozen model underneath."""
+        return self.tuned.base
+
+    @property
+    def config(self) -> ModelConfig:
+        """The base's shape."""
+        return self.base.config
+
+    @property
+    def window(self) -> int:
+        """Tokens of text that one pass can read."""
+        return self.tuned.window
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.base.device
+
+
+def check_acts_after(tuned: TunedModel) -> None:
+    """Raise ValueError unless all that was attached stands at the logits."""
+    inside = sorted({site for site, _ in tuned.sites().deltas} - {"logits"})
+    inside += ["the base's own weights"] if tuned.weights() else []
+    if inside:
+        raise ValueError(
+            f"{', '.join(tuned.methods)} acts at {', '.join(inside)}: what the base says changes as it "
+            "learns, and cannot be kept; auxiliary and side-tuning act at the logits only"
+        )
+
+
+def kept_layers(tuned: TunedModel) -> tuple[int, ...]:
+    """The layers whose output is needed again: the last, and those that attachments take features from."""
+    features = {getattr(each, "feature_layers", 0) for each in tuned.attachments.values()} - {0}
+    return tuple(sorted(features | {tuned.config.n_layer}))
+
+
+def version(model: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Changes with every write into a weight, and costs nothing to look at."""
+    return tuple((weight._version, weight.data_ptr()) for weight in model.parameters())
