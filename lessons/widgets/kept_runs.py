@@ -30,7 +30,7 @@ def check_folder(folder: str) -> Path:
 
 def write_run(folder: Path, settings: Any, result: TrainingResult) -> None:
     """Add settings (a dataclass) and curves to a folder that holds the weights."""
-    about = {"lab": type(settings).__name__, "settings": asdict(settings), "result": asdict(result)}
+    about = {"lab": type(settings).__name__, "settings": asdict(settings), "result": result.as_dict()}
     with atomic_file(folder / FILE) as draft:
         draft.write_text(json.dumps(about), encoding="utf-8")
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -212,6 +212,10 @@ class MiniLM(nn.Module):
         """An empty cache on the model's device; `capacity` defaults to the context length."""
         weight = self.token_embedding.weight
         return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its results besides its weights, for a training run to know its checkpoint by."""
+        return asdict(self.config)
 
     @property
     def window(self) -> int:

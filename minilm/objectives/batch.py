@@ -34,7 +34,11 @@ class Batch:
 
 
 class BatchMaker(Protocol):
-    """Where batches come from; `minilm.objectives.samplers` has several."""
+    """Where batches come from; `minilm.objectives.samplers` has several.
+
+    It should also have `identity() -> dict`: its settings by name and digests of all that it reads (`minilm.system.content_digests`), by
+    which a training run knows its own checkpoint. Of a maker without one, only some batches are compared.
+    """
 
     def batch(self, index: int) -> Batch:
         """The batch with this index, always the same."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from minilm.objectives.batch import IGNORE, Batch
+from minilm.system.content_digests import digest
 
 
 class NextToken:
@@ -20,11 +22,12 @@ class NextToken:
         seed: with the index, decides where the windows start.
 
     Raises:
-        ValueError: the text is shorter than one window and its last target.
+        ValueError: the text is shorter than one window and its last target, or holds numbers that are no ids.
     """
 
     def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
-        self.tokens = torch.as_tensor(tokens, dtype=torch.int64)
+        check_sizes(context_length, batch_size)
+        self.tokens = whole_numbers(tokens)
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
         if len(self.tokens) <= context_length:
             raise ValueError(
@@ -40,6 +43,15 @@ class NextToken:
         )
         window = self.tokens[starts + torch.arange(self.context_length + 1)]  # (B, T + 1)
         return Batch(window[:, :-1], window[:, 1:])
+
+    def identity(self) -> dict[str, Any]:
+        """Settings and text, for a run to know its checkpoint by."""
+        settings = {
+            "context_length": self.context_length,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+        return settings | {"tokens": digest(self.tokens)}
 
 
 class Documents:
@@ -62,9 +74,10 @@ class Documents:
         batch_size: int,
         seed: int = 0,
     ):
+        check_sizes(context_length, batch_size)
         if not documents:
             raise ValueError("there are no documents to train on: the list is empty")
-        pieces = [torch.tensor([separator, *document]) for document in documents]
+        pieces = [whole_numbers([separator, *document]) for document in documents]
         self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
         text = torch.cat(pieces)
         self.length = len(text)
@@ -78,6 +91,15 @@ class Documents:
         starts = self.starts[self.order.batch(index, self.batch_size)]  # (B,)
         window = self.tokens[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
         return Batch(window[:, :-1], window[:, 1:])
+
+    def identity(self) -> dict[str, Any]:
+        """Settings and documents, for a run to know its checkpoint by."""
+        settings = {
+            "context_length": self.context_length,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
+        return settings | {"tokens": digest(self.tokens), "starts": digest(self.starts)}
 
 
 class Completions:
@@ -102,6 +124,7 @@ class Completions:
         seed: int = 0,
         attributes: Sequence[Sequence[int]] | None = None,
     ):
+        check_sizes(window, batch_size)
         if not examples:
             raise ValueError("there are no examples to train on: the list is empty")
         for number, (prompt, target) in enumerate(examples):
@@ -114,12 +137,18 @@ class Completions:
                     f"example {number} has {len(prompt)} + {len(target)} tokens, more than a window of {window} reads: "
                     "shorten its prompt"
                 )
-        self.examples, self.batch_size, self.attributes = examples, batch_size, attributes
+        self.examples, self.batch_size, self.attributes, self.seed = examples, batch_size, attributes, seed
         self.order = Shuffled(len(examples), seed)
 
     def batch(self, index: int) -> Batch:
         """The batch with this index, always the same."""
         return self.collate(self.order.batch(index, self.batch_size).tolist())
+
+    def identity(self) -> dict[str, Any]:
+        """Settings, examples and attributes, for a run to know its checkpoint by."""
+        told = None if self.attributes is None else digest(self.attributes)
+        settings = {"batch_size": self.batch_size, "seed": self.seed}
+        return settings | {"examples": digest(self.examples), "attributes": told}
 
     def in_order(self) -> list[Batch]:
         """All examples once, as they stand: for evaluation."""
@@ -133,7 +162,7 @@ class Completions:
         tokens = torch.zeros(len(rows), width, dtype=torch.int64)
         targets = torch.full((len(rows), width), IGNORE)
         for row, (prompt, target) in enumerate(rows):
-            text = torch.tensor([*prompt, *target])
+            text = whole_numbers([*prompt, *target])
             tokens[row, : len(text) - 1] = text[:-1]
             targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
         attribute = (
@@ -160,3 +189,18 @@ class Shuffled:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
         return int(self._order[place])
+
+
+def check_sizes(context_length: int, batch_size: int) -> None:
+    """Raise ValueError for windows or batches of no size."""
+    for name, size in (("context_length", context_length), ("batch_size", batch_size)):
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
+
+
+def whole_numbers(tokens: Tensor | Sequence[int]) -> Tensor:
+    """Token ids as int64. Raises ValueError for fractions, which would be cut to ids in silence."""
+    found = torch.as_tensor(tokens)
+    if len(found) and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
+        raise ValueError(f"token ids must be whole numbers, not {found.dtype}: encode the text first")
+    return found.to(torch.int64)

@@ -40,16 +40,21 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """A context in which matrix products run in the given precision: "float32", "bfloat16" or "auto".
+def resolve_precision(device: torch.device, precision: str) -> str:
+    """What "float32", "bfloat16" or "auto" means on a device: "float32" or "bfloat16".
 
     "auto" takes bfloat16 on CUDA where it is fast, float32 elsewhere, so that a run on a CPU is repeatable to the bit.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision must be auto, float32 or bfloat16, not {precision!r}")
-    wanted = precision == "bfloat16" or (
-        precision == "auto" and device.type == "cuda" and has_fast_bfloat16(device)
-    )
+    if precision == "auto":
+        return "bfloat16" if device.type == "cuda" and has_fast_bfloat16(device) else "float32"
+    return precision
+
+
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+    """A context in which matrix products run in the given precision; see `resolve_precision`."""
+    wanted = resolve_precision(device, precision) == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()
 
 

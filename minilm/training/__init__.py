@@ -2,14 +2,18 @@
 
 from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
-from minilm.training.loop import DivergenceError, StopFlag, train
-from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, TrainingResult
+from minilm.training.interrupt import StopFlag
+from minilm.training.loop import DivergenceError, train
+from minilm.training.records import EvaluationRecord, Records, RunInfo, StepRecord, TrainingResult
+from minilm.training.resume import OtherRunError
 
 __all__ = [
     "Callback",
     "DivergenceError",
     "EvaluationRecord",
+    "OtherRunError",
     "ProgressBar",
+    "Records",
     "RunInfo",
     "StepRecord",
     "StopFlag",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 CHOICES = {
     "optimizer": ("muon", "adamw"),
@@ -75,11 +75,3 @@ class TrainingConfig:
                 raise ValueError(f"{name} must not be negative, but is {getattr(self, name)!r}")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing must lie in [0, 1), not {self.label_smoothing!r}")
-
-    def difference(self, other: dict) -> str | None:
-        """The first field that decides the course of a run and is not what `other` says, as "name=theirs"."""
-        harmless = {"device", "compile", "evaluate_every", "checkpoint_every"}
-        for name in (field.name for field in fields(self) if field.name not in harmless):
-            if getattr(self, name) != other.get(name):
-                return f"{name}={other.get(name)!r}"
-        return None

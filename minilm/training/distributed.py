@@ -41,6 +41,15 @@ class World:
         torch.distributed.all_reduce(value)
         return value / self.size
 
+    def gather(self, value: Tensor, device: torch.device) -> list[Tensor]:
+        """A tensor of every process, in the order of their numbers; each gets them all."""
+        if self.size == 1:
+            return [value]
+        mine = value.to(device)
+        parts = [torch.empty_like(mine) for _ in range(self.size)]
+        torch.distributed.all_gather(parts, mine)
+        return [part.to(value.device) for part in parts]
+
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether any process raised the flag; all of them get the same answer."""
         return flag if self.size == 1 else bool(self.mean(torch.tensor(float(flag), device=device)) > 0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -20,38 +21,62 @@ class BestWeights:
     def __init__(self, model: nn.Module, patience: int):
         self.model, self.patience = model, patience
         self.tensors: dict[str, Tensor] = {}
+        self.loss, self.n_worse = math.inf, 0
+        """The best loss, and how many evaluations came after it."""
 
-    def note(self, evaluations: Sequence[EvaluationRecord]) -> None:
-        """After an evaluation: copy the weights if it is the best."""
-        if self.patience and evaluations and best_of(evaluations) == len(evaluations) - 1:
+    def note(self, record: EvaluationRecord) -> None:
+        """After an evaluation: copy the weights if it is the best. One without a finite loss is never the best."""
+        if not self.patience:
+            return
+        self.n_worse += 1
+        if self.improves(record):
             self.tensors = {
                 name: weight.detach().clone() for name, weight in trained_weights(self.model).items()
             }
 
-    def exhausted(self, evaluations: Sequence[EvaluationRecord]) -> bool:
-        """Whether the last `patience` evaluations brought nothing better."""
-        best = best_of(evaluations)
-        return bool(self.patience) and best is not None and len(evaluations) - 1 - best >= self.patience
+    def improves(self, record: EvaluationRecord) -> bool:
+        """Whether it is the best so far, the first of equals; then counting starts again."""
+        better = record.loss is not None and math.isfinite(record.loss) and record.loss < self.loss
+        if better:
+            self.loss, self.n_worse = record.loss, 0
+        return better
+
+    def restore(self, evaluations: Iterable[EvaluationRecord], tensors: dict[str, Tensor]) -> None:
+        """Go on from the evaluations of an earlier part of the run, and from the weights at the best of them."""
+        self.tensors = tensors
+        for record in evaluations:
+            self.n_worse += 1
+            self.improves(record)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the last `patience` evaluations brought nothing better than one before them."""
+        return bool(self.patience) and self.loss < math.inf and self.n_worse >= self.patience
 
     def put_back(self) -> None:
         """Give the model its best weights."""
         load_trained_weights(self.model, self.tensors)
 
 
-def best_of(evaluations: Sequence[EvaluationRecord]) -> int | None:
-    """Place of the evaluation with the lowest loss, the first of equals; None if none has a loss."""
-    places = [place for place, record in enumerate(evaluations) if record.loss is not None]
-    return min(places, key=lambda place: evaluations[place].loss) if places else None
-
-
 def trained_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that training changes, by name."""
-    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    """What training changes, by name: the parameters that ask for gradients, and the buffers that are saved.
+
+    A compiled model's parameters have the names that they have in the model itself.
+    """
+    kept = model.state_dict().keys()
+    buffers = {name: buffer for name, buffer in model.named_buffers() if name in kept}
+    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    return {plain_name(name): tensor for name, tensor in {**weights, **buffers}.items()}
+
+
+def plain_name(name: str) -> str:
+    """A parameter's name without what `torch.compile` puts into it."""
+    return name.replace("_orig_mod.", "")
 
 
 @torch.no_grad()
 def load_trained_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy tensors into the parameters of their names."""
+    """Copy tensors into the parameters and buffers of their names."""
     weights = trained_weights(model)
     for name, tensor in tensors.items():
         weights[name].copy_(tensor)

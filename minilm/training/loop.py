@@ -9,11 +9,9 @@ folder it goes on from its last checkpoint, on a CPU to the very same bits.
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -26,12 +24,13 @@ from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
 from minilm.training.distributed import World, join_world, synchronise_later
 from minilm.training.early_stopping import BestWeights
+from minilm.training.held_out import look
+from minilm.training.identity import Run
+from minilm.training.interrupt import StopFlag, interrupt_sets
 from minilm.training.optimizers import build_optimizers, groups_of, schedule_factor, set_learning_rate
-from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, TrainingResult
-from minilm.training.resume import load_state, save_state
-
-StopFlag = threading.Event
-"""`stop = StopFlag()`, `train(..., stop=stop)`; `stop.set()` in any thread ends the run after its current step."""
+from minilm.training.records import RunInfo, StepRecord, TrainingResult
+from minilm.training.resume import Checkpoint
+from minilm.training.run_folder import run_folder
 
 
 class DivergenceError(RuntimeError):
@@ -55,18 +54,21 @@ def train(
 
     Args:
         batches: `batches.batch(index)` gives the batch of any index, always the same one.
-        evaluate: the loss on held-out text, in nats per token; called every `evaluate_every` steps.
+        evaluate: the loss on held-out text, in nats per token; called every `evaluate_every` steps. Any number will do.
         sample: a text the model makes, shown beside each evaluation.
         callbacks: told of every step and evaluation; see `minilm.training.callbacks`.
         progress: show a progress bar.
-        folder: where `checkpoint.safetensors` is kept; a run that finds one goes on from it.
+        folder: where `checkpoint.safetensors` and its history are kept; a run that finds its own goes on from there.
         resume: False begins anew even so.
-        stop: set it, from any thread, to end after the current step. Ctrl-C does the same.
+        stop: set it, from any thread, to end after the current step. Ctrl-C does the same. A stopped run is evaluated once
+            more, for the result alone: resumed, it ends as if it had never been stopped.
 
     Raises:
         DivergenceError: the loss became NaN or infinite; the last checkpoint is intact.
-        ValueError: the device is not there, nothing is trainable, `patience` without `evaluate`, or the checkpoint in `folder` is
-            of a run with other settings or other data.
+        OtherRunError: the checkpoint in `folder` is of another run; the message names the setting, weights or data that differ.
+        CheckpointError: the checkpoint is damaged, or another process trains in this folder.
+        SaveError: the folder cannot be written to.
+        ValueError: the device is not there, nothing is trainable, `patience` without `evaluate`, or `evaluate` returned no number.
     """
     config = config or TrainingConfig()
     if config.patience and evaluate is None:
@@ -74,14 +76,17 @@ def train(
             f"patience={config.patience} waits for evaluations, but train was given no `evaluate`"
         )
     device = resolve_device(config.device)
-    with join_world(device) as world, _interrupt_sets(stop or StopFlag()) as flag:
+    with (
+        join_world(device) as world,
+        run_folder(folder, world.is_main) as kept_in,
+        interrupt_sets(stop or StopFlag()) as flag,
+    ):
         device = world.local_device(device)
         listeners = [*callbacks, *([ProgressBar()] if progress else [])] if world.is_main else []
         loop = _Loop(model.to(device), batches, config, device, world)
         loop.evaluate, loop.sample = evaluate, sample
-        loop.path = Path(folder) / "checkpoint.safetensors" if folder else None
-        if loop.path and resume and loop.path.exists():
-            loop.resume()
+        if kept_in:
+            loop.keep(kept_in, resume)
         return loop.run(listeners, flag)
 
 
@@ -109,8 +114,25 @@ class _Loop:
         self.loss_of = torch.compile(next_token_loss) if config.compile else next_token_loss
         self.result = TrainingResult()
         self.best = BestWeights(model, config.patience)
-        self.evaluate = self.sample = self.path = None
+        self.evaluate = self.sample = None
+        self.checkpoint: Checkpoint | None = None
         torch.manual_seed(config.seed + world.rank)
+
+    def keep(self, folder: Path, resume: bool) -> None:
+        """Keep checkpoints in a folder, and go on from one that is there."""
+        run = Run(
+            self.model,
+            self.batches,
+            self.config,
+            self.optimizers,
+            self.best,
+            self.device,
+            self.world,
+            self.evaluate,
+        )
+        self.checkpoint = Checkpoint(folder, run)
+        if resume and self.checkpoint.path.exists():
+            self.result = self.checkpoint.load()
 
     def run(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
         """The whole run, of whose end every listener hears, however it ends."""
@@ -128,18 +150,23 @@ class _Loop:
         while result.steps < self.config.steps and not result.stopped:
             if result.steps % self.config.evaluate_every == 0:
                 self.evaluate_now(listeners)
-            result.stopped_early = self.world.any(self.best.exhausted(result.evaluations), self.device)
+            result.stopped_early = self.world.any(self.best.exhausted, self.device)
             if result.stopped_early:
                 break
-            result.records.append(self.step(result.steps, started))
+            record = self.step(result.steps, started)
+            result.records.append(record)
             result.steps += 1
             result.seconds = time.perf_counter() - started
-            self.tell(listeners, "on_step", result.records[-1])
+            self.tell(listeners, "on_step", record)
             result.stopped = self.world.any(stop.is_set(), self.device) and result.steps < self.config.steps
             if result.steps % self.config.checkpoint_every == 0:
                 self.save()
-        self.evaluate_now(listeners)
-        self.save()
+        if result.stopped:
+            self.save()  # first: an evaluation that only a stop asks for is no part of the run
+            self.evaluate_now(listeners)
+        else:
+            self.evaluate_now(listeners)
+            self.save()
         self.best.put_back()
         self.model.eval()
         self.tell(listeners, "on_end", result)
@@ -196,8 +223,8 @@ class _Loop:
         if abs(loss) < float("inf") and norm < float("inf"):
             return
         kept = (
-            f"the last good checkpoint is {self.path}"
-            if self.path and self.path.exists()
+            f"the last good checkpoint is {self.checkpoint.path}"
+            if self.checkpoint and self.checkpoint.path.exists()
             else "nothing was saved"
         )
         raise DivergenceError(
@@ -212,19 +239,16 @@ class _Loop:
         done = self.result.evaluations and self.result.evaluations[-1].step == steps
         if done or not self.world.is_main or not (self.evaluate or self.sample):
             return
-        self.model.eval()
-        loss = self.evaluate(self.model) if self.evaluate else None
-        text = self.sample(self.model) if self.sample else None
-        self.model.train()
-        self.result.evaluations.append(EvaluationRecord(steps, loss, text))
-        self.best.note(self.result.evaluations)
-        self.tell(listeners, "on_evaluate", self.result.evaluations[-1])
+        record = look(self.model, steps, self.evaluate, self.sample, self.device)
+        self.result.evaluations.append(record)
+        self.best.note(record)
+        self.tell(listeners, "on_evaluate", record)
 
     def describe(self) -> RunInfo:
         """What listeners are told at the start."""
         sizes = [parameter.numel() for group in groups_of(self.optimizers) for parameter in group["params"]]
         return RunInfo(
-            self.config, sum(sizes), str(self.device), self.result.steps, list(self.result.records)
+            self.config, sum(sizes), str(self.device), self.result.steps, self.result.records.copy()
         )
 
     def tell(self, listeners: list[Callback], event: str, news: object) -> None:
@@ -233,33 +257,6 @@ class _Loop:
             getattr(listener, event)(news)
 
     def save(self) -> None:
-        """Write the checkpoint, if this run keeps one and has not just written it."""
-        if self.path and self.world.is_main:
-            save_state(
-                self.path, self.model, self.optimizers, self.config, self.batches, self.result, self.best
-            )
-
-    def resume(self) -> None:
-        """Go on from the checkpoint."""
-        self.result = TrainingResult(
-            **load_state(self.path, self.model, self.optimizers, self.config, self.batches, self.best)
-        )
-
-
-@contextmanager
-def _interrupt_sets(flag: threading.Event):
-    """Ctrl-C sets the flag, so that no step is cut in half; a second one interrupts as usual."""
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    previous = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, previous)
-        flag.set()
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield flag
-    finally:
-        signal.signal(signal.SIGINT, previous)
+        """Write the checkpoint, if this run keeps one."""
+        if self.checkpoint:
+            self.checkpoint.save(self.result)

@@ -81,11 +81,15 @@ def by_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def orthogonalise(matrices: Tensor, rounds: int = 5) -> Tensor:
-    """For matrices U S V' (n, rows, columns), about U V': a polynomial of the matrix drives every singular value to 1."""
+    """For matrices U S V' (n, rows, columns), about U V': a polynomial of the matrix drives every singular value to 1.
+
+    It is computed in bfloat16 where that is fast, else in float32; float64 matrices stay in float64.
+    """
     a, b, c = NEWTON_SCHULZ
     tall = matrices.size(-2) > matrices.size(-1)
     x = matrices.mT if tall else matrices  # the products below are smaller for wide matrices
-    x = x.to(torch.bfloat16 if has_fast_bfloat16(x.device) else torch.float32)
+    if x.dtype != torch.float64:
+        x = x.to(torch.bfloat16 if has_fast_bfloat16(x.device) else torch.float32)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(rounds):
         gram = x @ x.mT  # (n, rows, rows)

@@ -97,7 +97,7 @@ def factor_within(step: int, steps: int, warmup_steps: int, schedule: str) -> fl
 def optimizer_tensors(optimizers: list[torch.optim.Optimizer]) -> dict[str, Tensor]:
     """All state of all optimisers as one flat mapping, for a checkpoint."""
     return {
-        f"optimizer.{number}.{index}.{name}": torch.as_tensor(value)
+        f"{number}.{index}.{name}": torch.as_tensor(value)
         for number, optimizer in enumerate(optimizers)
         for index, state in optimizer.state_dict()["state"].items()
         for name, value in state.items()
@@ -109,7 +109,7 @@ def load_optimizer_tensors(optimizers: list[torch.optim.Optimizer], tensors: dic
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
-            kind, owner, *rest = key.split(".", 3)
-            if kind == "optimizer" and int(owner) == number:
-                state.setdefault(int(rest[0]), {})[rest[1]] = value
+            owner, index, name = key.split(".", 2)
+            if int(owner) == number:
+                state.setdefault(int(index), {})[name] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

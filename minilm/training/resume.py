@@ -1,107 +1,180 @@
-"""All it takes to go on with a run: weights, optimiser, random state, place in the data, history. One file."""
+"""All it takes to go on with a run: weights, optimiser, random state and place in the data in one file, the history beside it."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
-from minilm.objectives.batch import BatchMaker
-from minilm.training.config import TrainingConfig
-from minilm.training.early_stopping import BestWeights, load_trained_weights, trained_weights
+from minilm.training.early_stopping import load_trained_weights, plain_name, trained_weights
+from minilm.training.history import History, read_history
+from minilm.training.identity import Run, describe_difference, warn_of_bits, warn_of_probes
+from minilm.training.old_checkpoints import old_identity, old_result
 from minilm.training.optimizers import load_optimizer_tensors, optimizer_tensors
-from minilm.training.records import EvaluationRecord, StepRecord, TrainingResult
+from minilm.training.random_states import random_states, set_random_states
+from minilm.training.records import TrainingResult
+
+VERSION = 2
+"""Of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
+ADVICE = "give this run a folder of its own, or pass resume=False to begin anew"
 
 
-def save_state(
-    path: Path,
-    model: nn.Module,
-    optimizers: list[torch.optim.Optimizer],
-    config: TrainingConfig,
-    batches: BatchMaker,
-    result: TrainingResult,
-    best: BestWeights,
-) -> None:
-    """Write the checkpoint atomically; weights that are not finite are refused, and the old file stays."""
-    weights = trained_weights(model)
-    broken = next((name for name, tensor in weights.items() if not torch.isfinite(tensor).all()), None)
-    if broken:
-        raise CheckpointError(f"{broken} holds NaN or infinite numbers, so {path} was not overwritten")
-    tensors = {f"model.{name}": tensor.detach() for name, tensor in weights.items()} | optimizer_tensors(
-        optimizers
-    )
-    tensors |= {f"best.{name}": tensor for name, tensor in best.tensors.items()}
-    tensors |= {f"random.{name}": state for name, state in random_states().items()}
-    write_tensors(
-        path, tensors, {"config": asdict(config), "data": data_fingerprint(batches), "result": asdict(result)}
-    )
+class OtherRunError(CheckpointError):
+    """A checkpoint that is whole, but of another run."""
 
 
-def load_state(
-    path: Path,
-    model: nn.Module,
-    optimizers: list[torch.optim.Optimizer],
-    config: TrainingConfig,
-    batches: BatchMaker,
-    best: BestWeights,
-) -> dict[str, Any]:
-    """Put a checkpoint back into model, optimisers and random generators; returns the result reached so far.
+class Checkpoint:
+    """`checkpoint.safetensors` in a run's folder, with the history beside it; make it before the first step."""
 
-    Raises:
-        CheckpointError: the file is truncated, or of a run with another model, settings or data.
-    """
-    tensors, metadata = read_tensors(path)
-    if "result" not in metadata:
-        raise CheckpointError(
-            f"{path} is no training checkpoint of minilm; move it away or choose another folder"
+    def __init__(self, folder: Path, run: Run):
+        self.folder, self.path, self.run = folder, folder / "checkpoint.safetensors", run
+        self.identity, self.bits = run.identity(), run.bits()
+        self.history: History | None = None
+        self.saved: tuple | None = None
+        """What the file on disk has reached."""
+
+    def save(self, result: TrainingResult) -> None:
+        """Write the history's new lines, then the file that counts them, which takes the old one's place whole.
+
+        All processes of a run must call this together; the first writes.
+
+        Raises:
+            CheckpointError: a weight is not finite; the old file stays.
+            SaveError: the disk is full or not writable; the old file stays.
+        """
+        random = random_states(self.run.device, self.run.world)
+        reached = (result.steps, len(result.evaluations), result.stopped_early)
+        if not self.run.world.is_main or reached == self.saved:
+            return
+        kinds = {"model": self.finite_weights(), "optimizer": optimizer_tensors(self.run.optimizers)}
+        kinds |= {"best": self.run.best.tensors, "random": random}
+        is_first = self.history is None
+        self.history = self.history or History(self.folder, named_history(self.path))
+        self.history.add(result)
+        metadata = self.metadata(result, {kind: len(named) for kind, named in kinds.items()})
+        write_tensors(self.path, flat(kinds), metadata)
+        self.saved = reached
+        if is_first:
+            self.history.remove_others()
+
+    def finite_weights(self) -> dict[str, Tensor]:
+        """What training changes, if all of it is finite."""
+        weights = trained_weights(self.run.model)
+        for name, tensor in weights.items():
+            if not torch.isfinite(tensor).all():
+                raise CheckpointError(
+                    f"{name} holds NaN or infinite numbers, so {self.path} was not overwritten"
+                )
+        return weights
+
+    def metadata(self, result: TrainingResult, n_tensor: dict[str, int]) -> dict[str, Any]:
+        """What stands beside the tensors: little, however long the run."""
+        reached = {
+            "steps": result.steps,
+            "stopped_early": result.stopped_early,
+            "seconds": result.seconds,
+        }
+        return {
+            "version": VERSION,
+            "identity": self.identity,
+            "bits": self.bits,
+            "config": asdict(self.run.config),
+            "result": reached,
+            "tensors": n_tensor,
+            "history": self.history.mark(),
+        }
+
+    def load(self) -> TrainingResult:
+        """Put the file back into model, optimisers and random generators; returns the result reached so far.
+
+        Raises:
+            OtherRunError: the checkpoint is of another run; the message names what differs.
+            CheckpointError: the file or its history is damaged, or of a newer minilm.
+        """
+        tensors, metadata = read_tensors(self.path)
+        try:
+            result = self.read_result(metadata)
+            kinds = by_kind(tensors)
+            self.refuse_missing(metadata.get("tensors", {}), kinds, result.steps)
+            self.load_weights(kinds["model"])
+            load_optimizer_tensors(self.run.optimizers, kinds["optimizer"])
+            self.run.best.restore(result.evaluations, kinds["best"])
+            set_random_states(kinds["random"], self.run.device, self.run.world.rank)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise CheckpointError(
+                f"{self.path} is damaged, or written by another version of minilm ({error!r}); {ADVICE}"
+            ) from error
+        return result
+
+    def read_result(self, metadata: dict[str, Any]) -> TrainingResult:
+        """The result reached so far, if the checkpoint is of this very run."""
+        if "result" not in metadata:
+            raise CheckpointError(
+                f"{self.path} is not a training checkpoint of minilm; move it away or choose another folder"
+            )
+        version = metadata.get("version", 1)
+        if version > VERSION:
+            raise CheckpointError(
+                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer minilm"
+            )
+        theirs, ours = (
+            (metadata["identity"], self.identity) if version > 1 else old_identity(metadata, self.run)
         )
-    advice = "give this run a folder of its own, or pass resume=False to begin anew"
-    if difference := config.difference(metadata["config"]):
-        raise CheckpointError(f"{path} is of a run with {difference}, unlike this one: {advice}")
-    if metadata["data"] != data_fingerprint(batches):
-        raise CheckpointError(f"{path} is of a run on other data or with other batches: {advice}")
-    _load_weights(path, model, tensors, advice)
-    load_optimizer_tensors(optimizers, tensors)
-    best.tensors = _under("best.", tensors)
-    set_random_states(_under("random.", tensors))
-    result = metadata["result"]
-    result["records"] = [StepRecord(**record) for record in result["records"]]
-    result["evaluations"] = [EvaluationRecord(**record) for record in result["evaluations"]]
-    return result | {"stopped": False}
+        if difference := describe_difference(theirs, ours):
+            raise OtherRunError(f"{self.path} is of a run with {difference}: {ADVICE}")
+        if version == 1:
+            return old_result(metadata)
+        result, mark = metadata["result"], metadata["history"]
+        self.saved = (result["steps"], mark["evaluations"], result["stopped_early"])
+        warn_of_bits(self.path, metadata["bits"], self.bits)
+        warn_of_probes(self.run.batches)
+        self.history, records, evaluations = read_history(self.folder, mark, self.run.config.steps)
+        return TrainingResult(records=records, evaluations=evaluations, **result)
+
+    def refuse_missing(self, promised: dict[str, int], kinds: dict[str, dict], steps: int) -> None:
+        """Raise CheckpointError unless all tensors are there that were written."""
+        promised = promised or {"optimizer": 1 if steps else 0, "random": 1}
+        for kind, number in promised.items():
+            if len(kinds[kind]) < number:
+                raise CheckpointError(
+                    f"{self.path} has {len(kinds[kind])} of {number} tensors of kind {kind!r}: it is damaged; {ADVICE}"
+                )
+
+    def load_weights(self, saved: dict[str, Tensor]) -> None:
+        """Into the parameters of their names, if these are the same in number, name and shape."""
+        saved = {plain_name(name): tensor for name, tensor in saved.items()}
+        weights = trained_weights(self.run.model)
+        for name in sorted(saved.keys() | weights.keys()):
+            if name not in saved or name not in weights or saved[name].shape != weights[name].shape:
+                raise OtherRunError(f"{self.path} is of another model (they differ in {name}): {ADVICE}")
+        load_trained_weights(self.run.model, saved)
 
 
-def _load_weights(path: Path, model: nn.Module, tensors: dict[str, Tensor], advice: str) -> None:
-    saved, weights = _under("model.", tensors), trained_weights(model)
-    for name in sorted(saved.keys() | weights.keys()):
-        if name not in saved or name not in weights or saved[name].shape != weights[name].shape:
-            raise CheckpointError(f"{path} is of another model (they differ in {name}): {advice}")
-    load_trained_weights(model, saved)
+def named_history(path: Path) -> str | None:
+    """The history that a checkpoint counts on, if there is a checkpoint that can be read."""
+    try:
+        return read_tensors(path)[1]["history"]["file"]
+    except (OSError, CheckpointError, KeyError, TypeError):
+        return None
 
 
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin so, without that beginning."""
-    return {name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)}
+def flat(kinds: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    """One mapping for a file, the kind before each name."""
+    return {
+        f"{kind}.{name}": each.detach().contiguous()
+        for kind, named in kinds.items()
+        for name, each in named.items()
+    }
 
 
-def random_states() -> dict[str, Tensor]:
-    """State of every generator that dropout may draw from."""
-    states = {"cpu": torch.get_rng_state()}
-    return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
-
-
-def set_random_states(states: dict[str, Tensor]) -> None:
-    """Put back what `random_states` read; a generator this machine lacks is passed over."""
-    torch.set_rng_state(states["cpu"])
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])
-
-
-def data_fingerprint(batches: BatchMaker) -> str:
-    """A digest of the first batch: other data, sizes or seeds give another."""
-    batch = batches.batch(0)
-    return hashlib.sha256(batch.tokens.numpy().tobytes() + batch.targets.numpy().tobytes()).hexdigest()
+def by_kind(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors sorted by the word before the first dot of their names, without it."""
+    kinds: dict[str, dict[str, Tensor]] = {kind: {} for kind in ("model", "optimizer", "best", "random")}
+    for name, tensor in tensors.items():
+        kind, _, rest = name.partition(".")
+        kinds[kind][rest] = tensor
+    return kinds

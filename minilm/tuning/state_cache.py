@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +112,10 @@ class CachedBase(nn.Module):
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """As `TunedModel.new_cache`."""
         return self.tuned.new_cache(batch_size, capacity)
+
+    def identity(self) -> dict[str, Any]:
+        """As `TunedModel.identity`: what is kept changes no result."""
+        return self.tuned.identity()
 
     @property
     def base(self) -> MiniLM:

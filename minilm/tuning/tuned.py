@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM, Output
 from minilm.model.sites import Sites
+from minilm.system.content_digests import digest
 from minilm.tuning.freezing import freeze, release
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.saving import save
@@ -118,6 +120,13 @@ class TunedModel(nn.Module):
         """An empty cache with room for `capacity` tokens and for the virtual ones before them."""
         capacity = self.window if capacity is None else capacity
         return self.base.new_cache(batch_size, capacity + self.n_virtual)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its results besides the trained weights: the methods' settings, and the base with every weight."""
+        methods = {name: {"method": each.name, **each.settings()} for name, each in self.methods.items()}
+        heard = {n: each.strength for n, each in self.attachments.items() if hasattr(each, "strength")}
+        base = {**self.base.identity(), "weights": digest(self.base.state_dict())}
+        return {"methods": methods, "strengths": heard, "base": base}
 
     def parameters_to_train(self) -> list[nn.Parameter]:
         """What an optimiser should be given."""

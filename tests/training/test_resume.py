@@ -2,61 +2,97 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import warnings
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import torch
 
 from minilm.checkpoints.tensors import CheckpointError, read_tensors
-from minilm.objectives import NextToken
 from minilm.system.atomic import SaveError
 from minilm.training import Callback, RunInfo, StopFlag, TrainingConfig, train
+from minilm.training.history import read_history
 
 RUN = """
-    import os, signal, sys
+    import json, os, signal, sys
     import torch
+    import minilm.training.resume as resume
     from minilm.model.config import ModelConfig
     from minilm.model import MiniLM
     from minilm.objectives import NextToken
     from minilm.training import Callback, TrainingConfig, train
 
-    folder, optimizer, deadly = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    optimizer = sys.argv[1]
     torch.set_num_threads(1)
-    torch.manual_seed(1)
-    model = MiniLM(ModelConfig(vocab_size=17, context_length=8, n_layer=2, n_head=2, d_model=16, dropout=0.1))
-    batches = NextToken([place * place % 17 for place in range(300)], context_length=8, batch_size=4)
+    write = resume.write_tensors
 
-    class Killer(Callback):
-        def on_step(self, record):
-            if record.step == deadly:
+    def run(folder, deadly=0, place=""):
+        def die_at(step, here):
+            if (step, here) == (deadly, place):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    config = TrainingConfig(steps=12, checkpoint_every=3, evaluate_every=4, optimizer=optimizer)
-    train(model, batches, config, evaluate=lambda model: 0.0, callbacks=[Killer()], progress=False, folder=folder)
+        def write_and_die(path, tensors, metadata):
+            die_at(metadata["result"]["steps"], "history")  # its lines are written, the checkpoint is not
+            write(path, tensors, metadata)
+            die_at(metadata["result"]["steps"], "checkpoint")
+
+        class Killer(Callback):
+            def on_step(self, record):
+                die_at(record.step, "step")
+
+        resume.write_tensors = write_and_die
+        torch.manual_seed(1)
+        model = MiniLM(ModelConfig(vocab_size=17, context_length=8, n_layer=2, n_head=2, d_model=16, dropout=0.1))
+        batches = NextToken([place * place % 17 for place in range(300)], context_length=8, batch_size=4)
+        config = TrainingConfig(steps=12, checkpoint_every=3, evaluate_every=4, patience=3, optimizer=optimizer)
+        evaluate = lambda model: abs(model.token_embedding.weight).sum()
+        train(model, batches, config, evaluate=evaluate, callbacks=[Killer()], progress=False, folder=folder)
+
+    run("whole")
+    for deadly, place in json.loads(sys.argv[2]):
+        child = os.fork()
+        if child == 0:
+            run("cut", deadly, place)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL, (deadly, place)
+    run("cut")
 """
 
 
-def run(folder: Path, optimizer: str, deadly: int = 0) -> int:
-    """The run in a process of its own that kills itself after a step; its exit status."""
-    command = [sys.executable, "-c", textwrap.dedent(RUN), str(folder), optimizer, str(deadly)]
-    return subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False).returncode
-
-
-@pytest.mark.parametrize(("optimizer", "deaths"), [("muon", (1, 3, 7, 11)), ("adamw", (5,))])
+@pytest.mark.parametrize(
+    ("optimizer", "deaths"),
+    [
+        (
+            "muon",
+            [(1, "step"), (3, "history"), (3, "checkpoint"), (7, "step"), (9, "history"), (12, "history")],
+        ),
+        ("adamw", [(2, "step"), (5, "step"), (6, "history"), (11, "step"), (12, "checkpoint")]),
+    ],
+)
 def test_killed_and_resumed_is_bit_identical(tmp_path, optimizer, deaths):
-    assert run(tmp_path / "whole", optimizer) == 0
-    for deadly in deaths:  # before a checkpoint, on one, between two, near the end
-        assert run(tmp_path / "cut", optimizer, deadly) == -signal.SIGKILL
-    assert run(tmp_path / "cut", optimizer) == 0
-    whole, _ = read_tensors(tmp_path / "whole" / "checkpoint.safetensors")
-    cut, _ = read_tensors(tmp_path / "cut" / "checkpoint.safetensors")
+    """Before a checkpoint, within one, just after one, between two, at the end; each death of a process of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(RUN), optimizer, json.dumps(deaths)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    whole, about = read_tensors(tmp_path / "whole" / "checkpoint.safetensors")
+    cut, about_cut = read_tensors(tmp_path / "cut" / "checkpoint.safetensors")
     assert whole.keys() == cut.keys()
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
+    assert told(tmp_path / "whole", about) == told(tmp_path / "cut", about_cut)
+    assert len(list((tmp_path / "cut").iterdir())) == 2
+
+
+def told(folder: Path, metadata: dict) -> tuple:
+    """Losses of the steps, and the evaluations, of the history that counts."""
+    _, records, evaluations = read_history(folder, metadata["history"], 12)
+    return [(record.step, record.loss) for record in records], evaluations
 
 
 @pytest.mark.parametrize("step", range(1, 8))
@@ -113,16 +149,37 @@ def test_a_finished_run_is_not_run_again(model, batches, tmp_path):
     assert all(map(torch.equal, before, model.parameters()))
 
 
-def test_a_checkpoint_of_other_settings_data_or_model_is_refused(model, batches, tmp_path):
-    train(model, batches, TrainingConfig(steps=2), progress=False, folder=tmp_path)
-    with pytest.raises(CheckpointError, match=r"learning_rate=0\.003.*resume=False"):
-        train(model, batches, TrainingConfig(steps=2, learning_rate=1.0), progress=False, folder=tmp_path)
-    other = NextToken([0, 1] * 50, context_length=8, batch_size=4)
-    with pytest.raises(CheckpointError, match="other data"):
-        train(model, other, TrainingConfig(steps=2), progress=False, folder=tmp_path)
-    model.position_embedding.requires_grad_(False)
-    with pytest.raises(CheckpointError, match=r"another model.*position_embedding"):
-        train(model, batches, TrainingConfig(steps=2), progress=False, folder=tmp_path)
+def test_a_finished_run_that_is_repeated_writes_nothing(model, batches, tmp_path):
+    config = TrainingConfig(steps=3)
+    train(model, batches, config, evaluate=lambda _: 1.0, progress=False, folder=tmp_path)
+    before = {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in tmp_path.iterdir()}
+    train(model, batches, config, evaluate=lambda _: 2.0, progress=False, folder=tmp_path)
+    assert before == {file.name: (file.stat().st_mtime_ns, file.read_bytes()) for file in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize("first", ["plain", "compiled", "partly compiled"])
+@pytest.mark.parametrize("then", ["plain", "compiled", "partly compiled"])
+def test_a_compiled_models_checkpoint_is_the_models(model, batches, tmp_path, first, then):
+    """Traced as for any compiler, but run without one: not every machine has it."""
+
+    def form(kind: str) -> torch.nn.Module:
+        fresh = deepcopy(model)
+        if kind == "partly compiled":
+            fresh.final_norm = torch.compile(fresh.final_norm, backend="eager")
+        return torch.compile(fresh, backend="eager") if kind == "compiled" else fresh
+
+    config = TrainingConfig(steps=4, warmup_steps=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "the run of .* goes on with compiled=")
+        stop_after(form(first), batches, config, tmp_path, 2)
+        names = [name for name in read_tensors(tmp_path / "checkpoint.safetensors")[0] if "model" in name]
+        assert names and not any("_orig_mod" in name for name in names)
+        resumed = form(then)
+        train(resumed, batches, config, progress=False, folder=tmp_path)
+    whole = deepcopy(model)
+    train(whole, batches, config, progress=False)
+    for one, other in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_a_truncated_checkpoint_is_named_and_left_alone(model, batches, tmp_path):
@@ -146,7 +203,9 @@ def test_a_full_disk_leaves_the_last_checkpoint(model, batches, tmp_path, monkey
     with pytest.raises(SaveError, match="No space left"):
         train(model, batches, TrainingConfig(steps=2), progress=False, folder=tmp_path, resume=False)
     assert (tmp_path / "checkpoint.safetensors").read_bytes() == before
-    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.safetensors"]
+    assert not [file for file in tmp_path.iterdir() if file.name.startswith(".")]
+    result = train(model, batches, TrainingConfig(steps=2), progress=False, folder=tmp_path)
+    assert [record.step for record in result.records] == [1, 2]
 
 
 def test_weights_that_are_no_numbers_are_never_saved(model, batches, tmp_path, monkeypatch):

@@ -1,0 +1,61 @@
+"""One look at held-out text: what the caller's functions say of the model, checked, and without a trace in the training."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from minilm.training.records import EvaluationRecord
+
+
+def look(
+    model: nn.Module,
+    step: int,
+    evaluate: Callable[[nn.Module], float] | None,
+    sample: Callable[[nn.Module], str] | None,
+    device: torch.device,
+) -> EvaluationRecord:
+    """The held-out loss and a text after so many steps, in eval mode; the model is in train mode again afterwards.
+
+    Both functions may draw random numbers: dropout goes on with those that it would have had without them.
+
+    Raises:
+        ValueError: `evaluate` gave no number, or `sample` no text.
+    """
+    model.eval()
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        loss = as_loss(evaluate(model)) if evaluate else None
+        text = sample(model) if sample else None
+    model.train()
+    if not isinstance(text, str | None):
+        raise ValueError(f"sample must return a text, not {type(text).__name__} {text!r}")
+    if loss is not None and not math.isfinite(loss):
+        warnings.warn(
+            f"evaluate returned {loss} after step {step}: such an evaluation is never the best, and patience does not "
+            "begin before the first that is a number",
+            stacklevel=2,
+        )
+    return EvaluationRecord(step, loss, text)
+
+
+def as_loss(value: object) -> float:
+    """A loss as a float: any number will do, also one of numpy or a tensor of one element.
+
+    Raises:
+        ValueError: it is no number; True and False are none either.
+    """
+    kind = str(getattr(value, "dtype", type(value).__name__))
+    if hasattr(value, "__float__") and "bool" not in kind and "complex" not in kind:
+        try:
+            value = value.detach() if isinstance(value, Tensor) else value
+            return float(value)  # a tensor or an array of several numbers raises here
+        except (TypeError, ValueError, RuntimeError):
+            pass
+    raise ValueError(
+        f"evaluate must return one number, the loss in nats per token, not {type(value).__name__} {value!r}: "
+        "return a float"
+    )
