@@ -1,8 +1,13 @@
-"""The command line: `minilm doctor | data | pretrain | sample | methods`."""
+"""The command line: `minilm doctor | data | pretrain | sample | methods`.
+
+Exit status: 0 done; 1 an error, told in one line; 2 arguments that are no command's; 130 (Ctrl-C) or 143 (SIGTERM) a command
+that was stopped. A stopped `minilm pretrain` goes on when it is called again.
+"""
 
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +15,10 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional
 
 from minilm.pretraining.recipe import RECIPES
+from minilm.system.terminal import plain, say
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 RecipeByName = tyro.extras.subcommand_type_from_defaults(RECIPES)
 
 
@@ -45,26 +53,31 @@ def pretrain(
     recipe: OmitArgPrefixes[OmitSubcommandPrefixes[RecipeByName]],
     run: Path | None = None,
     half: bool = False,
-) -> None:
+    overwrite: bool = False,
+) -> int:
     """Pretrain a model from nothing and save it with its tokenizer and card.
+
+    The unfinished run is kept beside the model, in FOLDER.run. Ctrl-C stops it after the current step, with exit status 130, and the
+    same command goes on from there. Only a finished model is put into FOLDER; then FOLDER.run is removed.
 
     Args:
         folder: Where the finished model goes.
         recipe: What to train, on what, for how long.
-        run: Where the unfinished run is kept; one that is found there goes on.
+        run: Keep the unfinished run in this folder instead, and leave it there when it is finished.
         half: Store the weights in 16 bits.
+        overwrite: Replace a finished model of another recipe, and an unfinished run of one.
     """
     import torch
 
-    from minilm.pretraining import pretrain
+    from minilm.pretraining.command import how_it_goes_on, places, run_pretraining
     from minilm.system.devices import flush_denormals
 
     flush_denormals()
-    done = pretrain(recipe, folder=run)
-    done.save(folder, torch.float16 if half else None)
-    for name, loss in done.yardsticks():
-        print(f"{name:<40} {loss:.4f} nats per token  {done.corpus.bits_per_byte(loss):.4f} bits per byte")
-    print(f"saved in {folder}")
+    try:
+        return run_pretraining(folder, recipe, run, torch.float16 if half else None, overwrite)
+    except KeyboardInterrupt:
+        print(how_it_goes_on(places(folder, run).run, recipe))
+        return INTERRUPTED
 
 
 def sample(
@@ -89,12 +102,20 @@ def sample(
     """
     from minilm import complete, load_pretrained
 
+    if new < 1:
+        raise ValueError(f"new must be at least 1 token, not {new}")
     lm, tokenizer = load_pretrained(model)
     end = tokenizer.end_of_text
     ids = [*([end] if end is not None else []), *tokenizer.encode(prompt)]
-    room = max(min(new, lm.window - len(ids)), 1)
-    [text] = complete(lm, [ids], room, temperature, top_k, top_p, seed, stop_token=end)
-    print(prompt + tokenizer.decode(text))
+    if len(ids) > lm.window:
+        raise ValueError(
+            f"the prompt has {len(ids)} tokens, and {model} reads at most {lm.window}: shorten it"
+        )
+    room = lm.window + 1 - len(ids)
+    if new > room:
+        print(f"minilm: only {room} of {new} new tokens fit into the window of {lm.window}", file=sys.stderr)
+    [text] = complete(lm, [ids], min(new, room), temperature, top_k, top_p, seed, stop_token=end)
+    say(prompt + tokenizer.decode(text))
 
 
 def methods(base: str = "gpt2") -> None:
@@ -120,10 +141,23 @@ COMMANDS = {"doctor": doctor, "data": data, "pretrain": pretrain, "sample": samp
 
 def main() -> None:
     """Run the command that the arguments name; what is wrong with them is said in one line."""
+    formerly = warnings.formatwarning
+    warnings.formatwarning = lambda message, *_, **__: f"minilm: {message}\n"
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal may have fewer letters than a model writes
     try:
-        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="minilm", description=__doc__)
+        status = tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="minilm", description=__doc__)
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"minilm: {error}")
+        sys.exit(f"minilm: {plain(str(error))}")
+    except KeyboardInterrupt:
+        print("minilm: interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    finally:
+        warnings.formatwarning = formerly
+    if status:
+        sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,8 +16,10 @@ from minilm.checkpoints.folders import save_pretrained
 from minilm.generation.sampling import generate
 from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
+from minilm.pretraining.finished import making_of
 from minilm.pretraining.recipe import Recipe
 from minilm.system.atomic import atomic_file
+from minilm.system.content_digests import digest
 from minilm.training import Callback, TrainingResult, train
 
 
@@ -30,6 +33,8 @@ class Pretrained:
     result: TrainingResult
     loss: float
     """On held-out text, in nats per token."""
+    source: str | None = None
+    """A digest of what the text was made from; see `finished.source_digest`."""
 
     @property
     def gap(self) -> float | None:
@@ -44,7 +49,7 @@ class Pretrained:
             for file in sorted(folder.iterdir())
         ]
         with atomic_file(folder / "README.md") as draft:
-            draft.write_text(self.card("\n".join(digests)), encoding="utf-8")
+            draft.write_text(self.card("\n".join(digests), dtype), encoding="utf-8")
         return folder
 
     def yardsticks(self) -> list[tuple[str, float]]:
@@ -56,7 +61,7 @@ class Pretrained:
             else [*rows, ("floor: the world's own probabilities", self.corpus.floor)]
         )
 
-    def card(self, digests: str) -> str:
+    def card(self, digests: str, dtype: torch.dtype | None = None) -> str:
         """Markdown: what the model is, how it was made, how good it is."""
         size = sum(parameter.numel() for parameter in self.model.parameters())
         rows = [
@@ -67,18 +72,23 @@ class Pretrained:
         return CARD.format(
             data=self.recipe.data,
             size=size,
-            steps=self.result.steps,
+            steps=self.steps_in_words(),
             minutes=self.result.seconds / 60,
             rows="\n".join(rows),
             gap=gap,
             digests=digests,
-            recipe=json.dumps(asdict(self.recipe), indent=2),
+            recipe=json.dumps(making_of(self.recipe, dtype, self.source), indent=2),
         )
+
+    def steps_in_words(self) -> str:
+        """How far the run went."""
+        taken, steps = self.result.steps, self.recipe.training.steps
+        return f"{taken:,} of {steps:,} steps, then stopped" if self.result.stopped else f"{taken:,} steps"
 
 
 CARD = """# A small language model of {data}
 
-{size:,} parameters in GPT-2's layout, pretrained from nothing by minilm: {steps:,} steps, {minutes:.0f} minutes.
+{size:,} parameters in GPT-2's layout, pretrained from nothing by minilm: {steps}, {minutes:.0f} minutes.
 
 | on held-out text | nats per token | bits per byte |
 |---|---|---|
@@ -108,6 +118,7 @@ def pretrain(
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     folder: str | Path | None = None,
+    resume: bool = True,
     stop: threading.Event | None = None,
     sample_tokens: int = 80,
     temperature: float = 1.0,
@@ -116,13 +127,14 @@ def pretrain(
 
     Args:
         corpus: the text; made from the recipe if None.
-        callbacks, progress, folder, stop: as for `minilm.train`.
+        callbacks, progress, folder, resume, stop: as for `minilm.train`.
         sample_tokens: length of the sample shown at each evaluation, at most what the model's window holds.
         temperature: of these samples.
 
     Raises:
         ValueError: the recipe and the text do not fit; see `minilm.train`.
     """
+    check_recipe(recipe)
     corpus = corpus or corpus_named(recipe.data, recipe.vocab_size, recipe.n_story, recipe.n_held_out)
     torch.manual_seed(recipe.training.seed)
     model = MiniLM(recipe.shape(corpus.tokenizer.vocab_size))
@@ -137,11 +149,41 @@ def pretrain(
         model,
         corpus.batches(recipe.context_length, recipe.batch_size, recipe.training.seed),
         recipe.training,
-        evaluate=corpus.loss,
+        evaluate=HeldOut(corpus),
         sample=sample,
         callbacks=callbacks,
         progress=progress,
         folder=folder,
+        resume=resume,
         stop=stop,
     )
-    return Pretrained(recipe, corpus, model, result, corpus.loss(model))
+    stopped_at = result.evaluations[-1].loss if result.stopped else None
+    return Pretrained(recipe, corpus, model, result, stopped_at or corpus.loss(model))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The loss on a corpus's held-out text, as `train` asks for it."""
+
+    corpus: Corpus
+
+    def __call__(self, model: MiniLM) -> float:
+        return self.corpus.loss(model)
+
+    def identity(self) -> dict[str, Any]:
+        """A digest of the text, for a run that may end by its loss to know its checkpoint by."""
+        return {"tokens": digest(self.corpus.held_out)}
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse sizes that are impossible, before any text is made or read.
+
+    Raises:
+        ValueError: a size is not a whole number of at least 1, or does not fit another; the message names it.
+    """
+    sizes = ["batch_size", *(["n_story", "n_held_out"] if recipe.data == "storyworld" else [])]
+    for name in sizes:
+        value = getattr(recipe, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+    recipe.shape(recipe.vocab_size)  # refuses what makes no model

@@ -52,7 +52,9 @@ class TrainingConfig:
     evaluate_every: int = 100
     """Steps between evaluations."""
     patience: int = 0
-    """Evaluations in a row without a new best that end the run; the best weights are then put back. 0 never does."""
+    """Evaluations in a row without a new best that end the run; the best weights are then put back. 0 never does.
+
+    An evaluation that is not a finite number is never the best; one that only a stop asked for does not count."""
     checkpoint_every: int = 500
     """Steps between checkpoints, where a folder is given."""
 

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
 from minilm.training.early_stopping import load_trained_weights, plain_name, trained_weights
-from minilm.training.history import History, read_history
+from minilm.training.history import History, is_history, read_history
 from minilm.training.identity import Run, describe_difference, warn_of_bits, warn_of_probes
 from minilm.training.old_checkpoints import old_identity, old_result
 from minilm.training.optimizers import load_optimizer_tensors, optimizer_tensors
 from minilm.training.random_states import random_states, set_random_states
 from minilm.training.records import TrainingResult
 
+FILE = "checkpoint.safetensors"
 VERSION = 2
 """Of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
 ADVICE = "give this run a folder of its own, or pass resume=False to begin anew"
@@ -31,7 +32,7 @@ class Checkpoint:
     """`checkpoint.safetensors` in a run's folder, with the history beside it; make it before the first step."""
 
     def __init__(self, folder: Path, run: Run):
-        self.folder, self.path, self.run = folder, folder / "checkpoint.safetensors", run
+        self.folder, self.path, self.run = folder, folder / FILE, run
         self.identity, self.bits = run.identity(), run.bits()
         self.history: History | None = None
         self.saved: tuple | None = None
@@ -152,6 +153,24 @@ class Checkpoint:
             if name not in saved or name not in weights or saved[name].shape != weights[name].shape:
                 raise OtherRunError(f"{self.path} is of another model (they differ in {name}): {ADVICE}")
         load_trained_weights(self.run.model, saved)
+
+
+def steps_reached(folder: Path) -> int:
+    """How many steps the run that is kept in a folder has taken; 0 where there is none that can be read."""
+    try:
+        return int(read_tensors(folder / FILE)[1]["result"]["steps"])
+    except (OSError, CheckpointError, KeyError, TypeError):
+        return 0
+
+
+def remove_run(folder: Path) -> None:
+    """Delete the checkpoint and histories of a run that is no longer wanted, and the folder, if nothing else is in it."""
+    (folder / FILE).unlink(missing_ok=True)
+    for path in folder.glob("history-*.jsonl"):
+        if is_history(path):
+            path.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def named_history(path: Path) -> str | None:
