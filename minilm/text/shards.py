@@ -41,6 +41,16 @@ class TokenShards:
         self._ends = np.cumsum([shard.n_token for shard in manifest.shards])  # (number of shards,)
 
     @property
+    def dtype(self) -> np.dtype:
+        """The integers of the files."""
+        return np.dtype(self.manifest.dtype)
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(N,)"""
+        return (len(self),)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over those of all files: other tokens, another digest."""
         return hashlib.sha256("".join(shard.sha256 for shard in self.manifest.shards).encode()).hexdigest()
