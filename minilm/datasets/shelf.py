@@ -27,6 +27,9 @@ READERS: dict[str, Callable[[list[Path], str, int | None], Any]] = {
 }
 """How to read the checked files of a split; n is how many records are wanted."""
 
+PLAIN = ("tinystories",)
+"""Data sets whose file is one running text, with the end-of-text token between its stories."""
+
 OWN: dict[str, Callable[[Path], Any]] = {
     ".csv": tables.csv_rows,
     ".tsv": tables.csv_rows,
@@ -61,6 +64,19 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
         return load_registered(registry.card(str(name)), split, n, dials)
     check_dials(str(name), (), dials)
     return first(text.part(load_own(name), split or EVERYTHING), n)
+
+
+def plain_text(name: str | Path) -> Path | None:
+    """The file of running text behind a name, for what is too large to `load`; None where it is another kind of data.
+
+    Raises:
+        DataError, FileNotFoundError: as for `load`.
+    """
+    if name in PLAIN:
+        return locate(registry.card(str(name)), "train")[0]
+    path = Path(name).expanduser()
+    is_own = name not in registry.names() and path.suffix.lower() not in OWN
+    return path if is_own and path.is_file() else None
 
 
 def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from minilm.objectives.batch import IGNORE, Batch
+from minilm.objectives.token_rows import TokenRow, row_digest, token_row, windows
 from minilm.system.content_digests import digest
 
 
@@ -16,18 +17,19 @@ class NextToken:
     """Windows of one long text, starting anywhere in it.
 
     Args:
-        tokens: (N,) int64, the encoded text.
+        tokens: (N,) the encoded text: a list, or whole numbers of any type in a tensor, an array, a memory map or token shards,
+            of which a batch reads its windows alone.
         context_length: T, tokens in a window.
         batch_size: B, windows in a batch.
         seed: with the index, decides where the windows start.
 
     Raises:
-        ValueError: the text is shorter than one window and its last target, or holds numbers that are no ids.
+        ValueError: the text is shorter than one window and its last target, or holds something else than whole numbers.
     """
 
-    def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
+    def __init__(self, tokens: TokenRow | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
         check_sizes(context_length, batch_size)
-        self.tokens = whole_numbers(tokens)
+        self.tokens = token_row(tokens)
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
         if len(self.tokens) <= context_length:
             raise ValueError(
@@ -41,7 +43,7 @@ class NextToken:
         starts = torch.randint(
             len(self.tokens) - self.context_length, (self.batch_size, 1), generator=generator
         )
-        window = self.tokens[starts + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        window = windows(self.tokens, starts, self.context_length + 1)  # (B, T + 1)
         return Batch(window[:, :-1], window[:, 1:])
 
     def identity(self) -> dict[str, Any]:
@@ -51,7 +53,7 @@ class NextToken:
             "batch_size": self.batch_size,
             "seed": self.seed,
         }
-        return settings | {"tokens": digest(self.tokens)}
+        return settings | {"tokens": row_digest(self.tokens)}
 
 
 class Documents:
