@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilm.model.model import evaluating
+from minilm.model.passes import evaluating
 from minilm.objectives.batch import IGNORE, Batch
 from minilm.objectives.causal import next_token_loss
 

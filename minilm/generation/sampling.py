@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from minilm.generation.speculative import Decoder
-from minilm.model.model import check_ids, evaluating
+from minilm.model.passes import evaluating
+from minilm.model.tokens import check_ids
 
 
 class Step(NamedTuple):

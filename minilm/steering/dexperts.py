@@ -17,6 +17,7 @@ from minilm.generation.sampling import keep_nucleus
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM, Output
+from minilm.model.passes import evaluating
 from minilm.model.side_caches import own_cache
 from minilm.model.sites import Reading, Sites
 from minilm.tuning.guidance import Strength
@@ -49,7 +50,7 @@ class Experts(nn.Module):
             raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p}")
         self.base, self.expert, self.anti_expert = base, expert, anti_expert
         self.strength, self.top_p = strength, top_p
-        self.eval()
+        self.training = False  # the three models keep their own modes; here they are evaluated
 
     @classmethod
     def proxy(cls, base: MiniLM, tuned, untuned) -> Experts:
@@ -60,8 +61,11 @@ class Experts(nn.Module):
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
     ) -> Output:
         """Next-token logits for tokens (B, T), as `MiniLM.forward`; the attribute goes to the experts."""
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError("attribute must be None: neither expert takes one")
         sites = Sites({("logits", None): [self.shift]})
-        return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
+        with evaluating(self):
+            return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
 
     def shift(self, reading: Reading) -> Tensor:
         """alpha (z_expert - z_anti), and -inf outside the base's nucleus: (B, T, vocab)."""
@@ -74,11 +78,17 @@ class Experts(nn.Module):
     def ask(self, expert, reading: Reading) -> Tensor:
         """An expert's logits (B, T, vocab) for the pass that is under way."""
         cache = own_cache(reading, expert, getattr(expert, "n_virtual", 0))
-        return expert(reading.tokens, attribute=reading.attribute, cache=cache).logits
+        attribute = reading.attribute if takes_attribute(expert) else None
+        return expert(reading.tokens, attribute=attribute, cache=cache).logits
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """An empty cache of the base's; the experts' own follow it."""
         return self.base.new_cache(batch_size, capacity)
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether one of the experts reads an attribute."""
+        return takes_attribute(self.expert) or takes_attribute(self.anti_expert)
 
     @property
     def config(self) -> ModelConfig:
@@ -94,3 +104,8 @@ class Experts(nn.Module):
     def device(self):
         """Where the base's weights are."""
         return self.base.device
+
+
+def takes_attribute(model) -> bool:
+    """Whether a model reads an attribute."""
+    return getattr(model, "takes_attribute", False)

@@ -22,7 +22,9 @@ from torch import Tensor
 
 from minilm.generation.sampling import next_token_probabilities, pick, uniform_draws
 from minilm.model.cache import KVCache
-from minilm.model.model import MiniLM, check_ids, evaluating
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
+from minilm.model.tokens import check_ids
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,8 @@ class Attachment(nn.Module):
     """Positions that the attachment takes up before the text."""
     n_virtual: int = 0
     """Virtual tokens that it puts before the text."""
+    takes_attribute: bool = False
+    """It can be told, in tokens that are no part of the text, what shall be written."""
 
     def deltas(self) -> Mapping[Place, Delta]:
         """What stands where in one forward pass."""

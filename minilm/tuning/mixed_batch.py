@@ -52,6 +52,7 @@ class MixedBatch:
                     "adds virtual tokens or moves positions"
                 )
 
+    takes_attribute = property(lambda self: any(model.takes_attribute for model in self.rows))
     config = property(lambda self: self.base.config)
     window = property(lambda self: self.base.window)
     device = property(lambda self: self.base.device)
@@ -66,7 +67,10 @@ class MixedBatch:
         """Next-token logits for tokens (B, T), B being the number of models."""
         if tokens.size(0) != len(self.models):
             raise ValueError(f"{tokens.size(0)} rows of tokens for a batch of {len(self.models)} models")
-        return self.base(tokens, attribute=attribute, cache=cache, sites=self.sites())
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError("attribute must be None: none of the models of this batch takes one")
+        reader = next((model.frozen() for model in self.rows), self.base)
+        return reader(tokens, attribute=attribute, cache=cache, sites=self.sites())
 
     def sites(self) -> Sites:
         """Every model's deltas, each confined to its rows."""

@@ -24,8 +24,10 @@ from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM, Output
 from minilm.model.sites import Sites
 from minilm.system.content_digests import digest
-from minilm.tuning.freezing import freeze, release
+from minilm.tuning.freezing import FrozenView
+from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method
+from minilm.tuning.precision import converted, in_precision, precision_of, trained_precision
 from minilm.tuning.saving import save
 
 
@@ -55,7 +57,9 @@ class TunedModel(nn.Module):
         self.methods = dict(methods)
         with torch.device(base.device):
             attachments = {name: method.build(base) for name, method in methods.items()}
-        self.attachments: Mapping[str, Attachment] = nn.ModuleDict(attachments)
+        self.attachments: Mapping[str, Attachment] = nn.ModuleDict(attachments).to(
+            trained_precision(base.dtype)
+        )
         self.position_offset = sum(each.position_offset for each in attachments.values())
         self.n_virtual = sum(each.n_virtual for each in attachments.values())
         if self.window < 1:
@@ -65,7 +69,7 @@ class TunedModel(nn.Module):
             )
         if not self.parameters_to_train():
             raise ValueError(f"{', '.join(methods)} has no parameter to train: choose sizes above zero")
-        freeze(base, self)
+        self._converted = Kept()
         self.eval()
 
     @property
@@ -92,15 +96,20 @@ class TunedModel(nn.Module):
 
     def sites(self) -> Sites:
         """What stands where in the next pass."""
-        places = defaultdict(list)
+        places, dtype = defaultdict(list), self.base.dtype
         for attachment in self.attachments.values():
+            own = precision_of(attachment, dtype)
             for place, delta in attachment.deltas().items():
-                places[place].append(delta)
+                places[place].append(delta if own == dtype else converted(place, delta, own))
         return Sites(places, self.position_offset)
 
-    def weights(self) -> dict[str, Tensor]:
-        """Weights that stand in for the base's own."""
-        return {name: weight for each in self.attachments.values() for name, weight in each.weights().items()}
+    def weights(self) -> Mapping[str, Tensor]:
+        """Weights that stand in for the base's own, in its precision."""
+        own = {name: weight for each in self.attachments.values() for name, weight in each.weights().items()}
+        dtype = self.base.dtype
+        if all(weight.dtype == dtype for weight in own.values()):
+            return own
+        return self._converted.get(self.training, [*own.values()], lambda: in_precision(own, dtype))
 
     def forward(
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
@@ -109,12 +118,38 @@ class TunedModel(nn.Module):
 
         Args:
             attribute: (B, m) int64, for methods that take one.
+
+        Raises:
+            ValueError: as `MiniLM.forward`, or an attribute for methods that take none.
         """
+        self.check_attribute(attribute)
         options = {"attribute": attribute, "cache": cache, "sites": self.sites()}
-        weights = self.weights()
-        if weights:
-            return functional_call(self.base, weights, (tokens,), options)
-        return self.base(tokens, **options)
+        if torch.compiler.is_compiling():  # a compiler follows tensors, and makes no modules
+            return functional_call(self._view.model, dict(self.weights()), (tokens,), options)
+        return self.frozen()(tokens, **options)
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether one of the methods reads an attribute."""
+        return any(each.takes_attribute for each in self.attachments.values())
+
+    def check_attribute(self, attribute: Tensor | None) -> None:
+        """Raise ValueError for an attribute that nobody would read."""
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError(
+                f"attribute must be None: {', '.join(self.methods)} takes none; auxiliary tuning does"
+            )
+
+    def frozen(self) -> MiniLM:
+        """The base as this model reads it: without gradients, and with the weights that stand in for the base's own."""
+        weights, view = self.weights(), self._view
+        if not view.fits(weights):
+            self._view = view = self._new_view(weights)
+        return view.model
+
+    def _new_view(self, weights: Mapping[str, Tensor]) -> FrozenView:
+        """The base's dropout is on only where its own weights are trained."""
+        return FrozenView(self.base, weights, self.training and bool(weights))
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """An empty cache with room for `capacity` tokens and for the virtual ones before them."""
@@ -144,8 +179,7 @@ class TunedModel(nn.Module):
     def detach(self) -> MiniLM:
         """The base, bit for bit as it was before `attach`; this tuned model is then of no more use."""
         base = self.base
-        release(base, self)
-        self._base = ()
+        self._base, self._view = (), None
         return base
 
     def merge(self) -> MiniLM:
@@ -165,16 +199,26 @@ class TunedModel(nn.Module):
         return save(self, folder)
 
     def train(self, mode: bool = True) -> TunedModel:
-        """Training mode for the attachments. The base keeps its dropout off unless its own weights are trained."""
+        """Training mode for the attachments, and for the weights that stand in for the base's own."""
         super().train(mode)
+        self._converted.forget()
         if self._base:
-            self.base.train(mode and any(each.weights() for each in self.attachments.values()))
+            self._view = self._new_view(self.weights())
         return self
 
     def _apply(self, fn, recurse: bool = True) -> TunedModel:
         """`.to(...)` moves the base along."""
         self.base._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        self._view = self._new_view(self.weights())
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_view": None}  # a copy looks at the copied base
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.train(self.training)
 
 
 def attach(model: MiniLM, methods: Method | Sequence[Method] | Mapping[str, Method]) -> TunedModel:

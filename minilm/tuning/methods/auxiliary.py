@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Pass
+from minilm.model.model import MiniLM
+from minilm.model.passes import Pass
 from minilm.model.side_caches import own_cache
 from minilm.model.sites import Reading
 from minilm.tuning.attributes import check_attribute
@@ -88,6 +89,7 @@ class AuxiliaryAttachment(Attachment):
     """The auxiliary model, and how strongly it is heard."""
 
     strength = Strength()
+    takes_attribute = True
 
     def __init__(self, base: MiniLM, settings: Auxiliary):
         super().__init__()

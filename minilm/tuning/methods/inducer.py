@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from minilm.model.attention import Attended
 from minilm.model.model import MiniLM
+from minilm.model.passes import dropout
 from minilm.model.sites import AttentionDelta
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
@@ -129,7 +130,7 @@ class AdaptedQuery(LowRank):
     """LoRA as it was published with inducers: alpha / rank scales the bias too."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self)
         return self.scale * ((x @ self.A) @ self.B + self.bias)  # (B, T, d)
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.passes import dropout
 from minilm.model.sites import LINEAR_SITES
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
@@ -83,7 +83,7 @@ class LowRank(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_out)) if settings.bias else None
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self)
         change = (x @ self.A) @ (self.scale * self.B)  # (..., rank) -> (..., d_out)
         return change if self.bias is None else change + self.bias
 

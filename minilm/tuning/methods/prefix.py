@@ -19,8 +19,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from minilm.model.model import MiniLM, evaluating
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
 from minilm.model.sites import Memory
+from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method, check_shapes
 from minilm.tuning.methods.prompt import check_virtual_tokens, token_ids
 
@@ -73,17 +75,13 @@ class PrefixAttachment(Attachment):
             self.slots = nn.Parameter(torch.randn(self.shape) * 0.02 if start is None else start)
         elif start is not None:
             self.network.fit(start, settings.fit_steps)
-        self._produced: Tensor | None = None
+        self._produced = Kept()
 
     def produce(self) -> Tensor:
-        """(L, 2, H, l, p). Between training runs they are produced once and kept."""
+        """(L, 2, H, l, p). Where nothing is trained they are produced once and kept."""
         if self.network is None:
             return self.slots
-        if self.training or torch.is_grad_enabled():
-            return self.network()
-        if self._produced is None:
-            self._produced = self.network()
-        return self._produced
+        return self._produced.get(self.training, list(self.network.parameters()), self.network)
 
     def deltas(self) -> dict:
         layers = self.produce().unbind()
@@ -95,11 +93,11 @@ class PrefixAttachment(Attachment):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Keys and values are taken as they are; the network that produced them is gone."""
         check_shapes({"slots": self.shape}, tensors)
-        self.network, self._produced = None, None
+        self.network = None
         self.slots = nn.Parameter(tensors["slots"].clone())
 
     def train(self, mode: bool = True) -> PrefixAttachment:
-        self._produced = None
+        self._produced.forget()
         return super().train(mode)
 
 

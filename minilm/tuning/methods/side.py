@@ -69,7 +69,6 @@ class SideAttachment(Attachment):
         self.gate = nn.Parameter(torch.zeros(()))  # a: no matrix, so no weight decay pulls on it
         if settings.copy:
             self.network = deepcopy(base).requires_grad_(True)
-            self.network.recorder = None
         else:
             self.network = MiniLM(settings.config(base.config.vocab_size, base.config.context_length))
 
