@@ -24,7 +24,8 @@ def layers() -> list[list[str]]:
 
 def says(path: Path) -> str:
     """The first sentence of a file's docstring."""
-    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    text = " ".join(docstring.split("\n\n")[0].split())
     return re.split(r"(?<!et al)[.?!] (?=[A-Z])", text)[0].rstrip(".")
 
 
