@@ -81,7 +81,7 @@ class Speech:
                 question = (Text("Did"), *dressed(subject, True, False), *dressed(told, True, False), Text("?"))
                 found += [Way(YES, question, (Text("yes"),), False)]
                 found += [Way(NO, question, (Text("no"),), True)] * self._has_others(fact)
-        if relation.says and self.is_person(fact) and self._settled(fact, facts, relation, (1, 2)):
+        if relation.who and relation.says and self.is_person(fact) and self._settled(fact, facts, relation, (1, 2)):
             question = (Text("Who"), *dressed(values["says"], True, False), Text("?"))
             found.append(Way(WHO, question, values["named"], False))
         return found

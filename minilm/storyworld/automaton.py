@@ -10,7 +10,7 @@ that part of the graph is added when it is needed (`Recall`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from minilm.storyworld.grammar import Fact, Grammar, Mention, Template, shares
 
@@ -115,6 +115,8 @@ class Automaton:
         self.facts: list[Fact] = []
         """The facts that some story remembers, by number."""
         self.slots = [slot.name for slot in grammar.slots.values() if not slot.free]
+        self.writers: dict[str, Any] = {}
+        """What makes the nodes of each plot's texts, by the plot's name; kept here for what is compiled later."""
         self._known: dict[tuple, int] = {}
         self._numbers: dict[Fact, int] = {}
         self._recalled: dict[tuple[int, tuple[int, ...]], int] = {}

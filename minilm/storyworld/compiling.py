@@ -28,7 +28,7 @@ from minilm.storyworld.documents import (
     filled,
 )
 from minilm.storyworld.grammar import Fact, Grammar, GrammarError, Mention, Plot, Text
-from minilm.storyworld.telling import Lengths, Path, Story, Telling, Writer
+from minilm.storyworld.telling import Lengths, Path, Story, Telling, writer_of
 from minilm.storyworld.validation import always_bound
 
 
@@ -109,7 +109,7 @@ def _told_first(automaton: Automaton, kind: Kind, plot: Plot, late: list[tuple[N
         return automaton.branch([(weight, example.after(telling)) for weight, example in examples])
 
     remember = any(example.remembers for _, example in examples)
-    return Story(Writer(automaton, plot), Lengths(kind.lengths), then, remember=remember).start()
+    return Story(writer_of(automaton, plot), Lengths(kind.lengths), then, remember=remember).start()
 
 
 def _ending(automaton: Automaton, kind: Kind, plot: Plot, stop: float, following: int) -> Callable[[str], int]:
@@ -131,7 +131,7 @@ class _Example:
         self, automaton: Automaton, kind: Kind, notation: Notation, plot: Plot, end: Callable[[str], int]
     ) -> None:
         self.automaton, self.kind, self.notation, self.plot, self.end = automaton, kind, notation, plot, end
-        self.writer = Writer(automaton, plot)
+        self.writer = writer_of(automaton, plot)
         self.speech = Speech(self.writer)
         self.parts = notation.parts
         places = {p.slot: i for i, p in enumerate(self.parts) if isinstance(p, Mention) and p.slot in ELEMENTS}

@@ -124,12 +124,13 @@ def load_relations(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, 
 
 
 def _relation(body: Entry, slots: Mapping[str, Slot]) -> Relation:
-    fields = body.fields("says", "ask", "whether", "latest")
+    fields = body.fields("says", "ask", "whether", "who", "latest")
     found = {
         key: _pattern(fields[key], fields[key].text(), ("subject", "object", *slots)) if key in fields else None
         for key in ("says", "ask", "whether")
     }
-    return Relation(**found, latest="latest" in fields and fields["latest"].text() == "true")
+    who = "who" not in fields or fields["who"].text() != "false"
+    return Relation(**found, who=who, latest="latest" in fields and fields["latest"].text() == "true")
 
 
 def load_phrases(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, Parts]:

@@ -7,7 +7,7 @@ before it the prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from minilm.storyworld.grammar import Mention, Part, Text
@@ -34,6 +34,8 @@ class Relation:
     """A question whose answer is the object: "What did {subject} lose?"; None: it is not asked for."""
     whether: Parts | None
     """What follows "Did Mia": "lose the {object}"; None where one object does not rule out another."""
+    who: bool
+    """Whether its subject is asked for: "Who lost the kite?"."""
     latest: bool
     """Whether a later fact of the same subject replaces an earlier one: who has the lamp *now*."""
 
@@ -98,6 +100,17 @@ def filled(pattern: Parts, values: Mapping[str, Parts]) -> Parts:
     for part in pattern:
         if isinstance(part, Mention) and part.slot in values:
             found += dressed(values[part.slot], part.spaced, part.capital)
+        else:
+            found.append(part)
+    return joined(found)
+
+
+def joined(parts: Iterable[Part]) -> Parts:
+    """Parts with neighbouring texts made one, so that marks that meet, as in `?"`, are read as the one unit that they are."""
+    found: list[Part] = []
+    for part in parts:
+        if found and isinstance(part, Text) and isinstance(found[-1], Text):
+            found[-1] = Text(found[-1].text + part.text)
         else:
             found.append(part)
     return tuple(found)

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import regex
 
@@ -93,7 +94,7 @@ class Sampler:
 
     def __init__(self, automaton: Automaton, condition: Condition | None = None) -> None:
         self.automaton, self.condition = automaton, condition
-        self._choices: dict[tuple[int, bool], _Choice] = {}
+        self._choices: dict[tuple[Any, Any], _Choice] = {}
         self.keywords = tuple(automaton.grammar.keywords)
         self.fillers = {name: slot.fillers for name, slot in automaton.grammar.slots.items()}
 
@@ -110,7 +111,11 @@ class Sampler:
         """The ways on from a node, weighted by h unless settled."""
         key = index, settled
         if key not in self._choices:
-            self._choices[key] = _Choice(self._options(self.automaton.nodes[index], settled))
+            node = self.automaton.nodes[index]
+            alike = (node.mention.slot, node.pool) if settled and isinstance(node, Say) else key
+            if alike not in self._choices:
+                self._choices[alike] = _Choice(self._options(node, settled))
+            self._choices[key] = self._choices[alike]
         return self._choices[key]
 
     def _options(self, node: Branch | Say, settled: bool) -> list[tuple[float, float, int, bool]]:

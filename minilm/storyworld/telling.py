@@ -36,6 +36,8 @@ class Writer:
 
     def __init__(self, automaton: Automaton, plot: Plot) -> None:
         self.automaton, self.plot, self.grammar = automaton, plot, automaton.grammar
+        self._words: dict[str, frozenset[str]] = {}
+        self._slots: dict[str, tuple[int, tuple[int, ...], tuple[float, ...]]] = {}
 
     def parts(self, parts: tuple[Part, ...], node: int, counted: bool = True) -> int:
         """The first node of a sequence that goes on to `node`; `counted`: its keywords count as the story's."""
@@ -44,18 +46,23 @@ class Writer:
                 options = [(1.0, self.parts(option, node, counted)) for option in part.options]
                 node = self.automaton.branch(options)
             elif isinstance(part, Text):
-                known = self.grammar.keywords if counted else {}
-                words = frozenset(keywords_in(part.text, known))
+                words = self._keywords(part.text) if counted else frozenset()
                 node = self.automaton.add(Write(part.text, words, False, node))
             else:
                 node = self._say(part, node)
         return node
 
+    def _keywords(self, text: str) -> frozenset[str]:
+        if text not in self._words:
+            self._words[text] = frozenset(keywords_in(text, self.grammar.keywords))
+        return self._words[text]
+
     def _say(self, mention: Mention, node: int) -> int:
-        slot, pool = self.grammar.slots[mention.slot], self.plot.cast[mention.slot]
-        index = FREE if slot.free else self.automaton.slots.index(slot.name)
-        chances = shares(slot.fillers[i].weight for i in pool)
-        return self.automaton.add(Say(mention, index, pool, tuple(chances), node))
+        if mention.slot not in self._slots:
+            slot, pool = self.grammar.slots[mention.slot], self.plot.cast[mention.slot]
+            index = FREE if slot.free else self.automaton.slots.index(slot.name)
+            self._slots[mention.slot] = index, pool, tuple(shares(slot.fillers[i].weight for i in pool))
+        return self.automaton.add(Say(mention, *self._slots[mention.slot], node))
 
     def template(
         self, scene: Scene, template: Template, node: int, first: bool, spaced_start: bool, remember: bool = False
@@ -69,6 +76,13 @@ class Writer:
         if self.plot.lines and not first:
             return self.parts((Text("\n"),), self.parts(template.parts, node))
         return self.parts((spaced(head), *rest), node)
+
+
+def writer_of(automaton: Automaton, plot: Plot) -> Writer:
+    """The writer of a plot, made once for each automaton."""
+    if plot.name not in automaton.writers:
+        automaton.writers[plot.name] = Writer(automaton, plot)
+    return automaton.writers[plot.name]
 
 
 class Outlooks:
