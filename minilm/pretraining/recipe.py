@@ -67,7 +67,7 @@ RECIPES: dict[str, Recipe] = {
         n_head=8,
         d_model=160,
         batch_size=8,
-        training=TrainingConfig(steps=12_000, cycles=4, evaluate_every=1000, **STORY_RATES),
+        training=TrainingConfig(steps=11_000, cycles=4, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",
