@@ -62,11 +62,11 @@ RECIPES: dict[str, Recipe] = {
         n_story=100_000,
         n_held_out=600,
         vocab_size=2048,
-        context_length=256,
+        context_length=336,
         n_layer=4,
         n_head=8,
         d_model=160,
-        batch_size=8,
+        batch_size=6,
         training=TrainingConfig(steps=11_000, cycles=4, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
