@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from minilm.storyworld.filtering import Filter
+from minilm.storyworld.filtering import Belief, Filter
 from minilm.storyworld.measures import derivation_entropy, mean_length
 from minilm.storyworld.sampling import Story
 from minilm.storyworld.units import Encoder, Tokenizer
@@ -122,6 +122,59 @@ class Oracle:
         if not paths:
             raise ValueError("the floor of no stories is not defined: pass at least one")
         return -float(np.concatenate(paths).mean())
+
+    def target_log_prob(self, prompt: str, target: str) -> float:
+        """log P(target, end of the document | prompt), in nats, exactly.
+
+        Of a document whose last element begins where the prompt ends, the target is that element: an answer is the last
+        one, whatever number of questions a document may have. Elsewhere the prompt is any beginning of a document.
+
+        Raises:
+            ValueError: a prompt or a target that the world cannot write, with the place; a prompt that does not end
+                where a token does.
+        """
+        return float(self._target_path(prompt, target).sum())
+
+    def target_floor(self, pairs: Iterable[tuple[str, str]]) -> float:
+        """The mean loss in nats per token of targets, their ends included, that a perfect model has given their prompts.
+
+        Raises:
+            ValueError: no pairs, or one that `target_log_prob` refuses.
+        """
+        paths = [self._target_path(prompt, target) for prompt, target in pairs]
+        if not paths:
+            raise ValueError("the floor of no targets is not defined: pass at least one (prompt, target)")
+        return -float(np.concatenate(paths).mean())
+
+    def _target_path(self, prompt: str, target: str) -> np.ndarray:
+        """log P of each token of the target, and of the end: (T + 1,)."""
+        given, asked = self.tokenizer.encode(prompt), self.encode(target)
+        if self.encode(prompt + target) != [*given, *asked]:
+            raise ValueError(
+                f"the prompt must end where a token does, not between {prompt[-20:]!r} and {target[:20]!r}: "
+                "leave the space before a word to the target"
+            )
+        filter_ = self._filter(None)
+        belief = self._after(filter_, filter_.start(), given, prompt, "prompt", [])
+        chances: list[float] = []
+        self._after(filter_, filter_.at_target(belief), asked, target, "target", chances)
+        return np.log(chances)
+
+    def _after(
+        self, filter_: Filter, belief: Belief, ids: list[int], text: str, what: str, chances: list[float]
+    ) -> Belief:
+        """The belief after more tokens, whose probabilities are added to `chances`."""
+        for place, token in enumerate(ids):
+            chance = filter_.next_tokens(belief).get(token, 0.0)
+            if not chance > 0:
+                known, strange = self.tokenizer.decode(ids[:place]), self.tokenizer.decode(ids[place:])
+                raise ValueError(
+                    f"no document has this {what}: after {known[-60:]!r} cannot come {strange[:40]!r} "
+                    f"(token {place} of the {what}, letter {len(known)})"
+                )
+            chances.append(chance)
+            belief = filter_.read(belief, token, chance)
+        return belief
 
     def encode(self, text: str) -> list[int]:
         """The ids of a whole story, its end-of-text token last."""

@@ -10,10 +10,11 @@ from typing import Any
 from minilm.storyworld.attributes import Condition, possible_values
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.compiling import compile_documents
-from minilm.storyworld.documents import Kind
+from minilm.storyworld.documents import STORY, Kind, plain_kinds
 from minilm.storyworld.grammar import Grammar
 from minilm.storyworld.loading import load_grammar
 from minilm.storyworld.measures import count_derivations
+from minilm.storyworld.reading import Facts, Reader, Reading
 from minilm.storyworld.sampling import Sampler, Story
 
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
@@ -112,6 +113,25 @@ class StoryWorld:
             return self.only(kind).sample(n, seed=seed, attribute=attribute)
         sampler = Sampler(self.automaton, self.condition(attribute))
         return [sampler.draw(seed, index) for index in range(n)]
+
+    def reading(self, text: str) -> Reading:
+        """What a text tells, as a story of any group of plots that these documents tell, whole or cut anywhere."""
+        return self._reader.read(text)
+
+    def facts_told(self, text: str) -> Facts | None:
+        """The (subject, relation, object) triples that a story, or the beginning of one, tells.
+
+        Those of its most probable derivation, in the order of telling; a passage that is cut does not count. None where
+        the text is not the beginning of any story; `reading` says how far it is.
+        """
+        reading = self.reading(text)
+        return reading.facts if reading.possible else None
+
+    @cached_property
+    def _reader(self) -> Reader:
+        groups = dict.fromkeys(kind.group for kind in self.grammar.kinds.values())
+        plain = {group: replace(plain_kinds()[STORY], name=group, group=group) for group in groups}
+        return Reader(compile_documents(replace(self.grammar, kinds=plain)))
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
