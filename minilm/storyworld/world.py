@@ -13,7 +13,7 @@ from minilm.storyworld.compiling import compile_documents
 from minilm.storyworld.documents import STORY, Kind, plain_kinds
 from minilm.storyworld.grammar import Grammar
 from minilm.storyworld.loading import load_grammar
-from minilm.storyworld.measures import count_derivations
+from minilm.storyworld.measures import count_derivations, is_static
 from minilm.storyworld.reading import Facts, Reader, Reading
 from minilm.storyworld.sampling import Sampler, Story
 
@@ -141,8 +141,9 @@ class StoryWorld:
         }
 
     def count_stories(self) -> int:
-        """The exact number of derivations; of distinct texts too, unless two derivations write the same."""
-        return count_derivations(self.automaton)
+        """The exact number of derivations of plain stories; of distinct texts too, unless two derivations write the same."""
+        plain = replace(self.grammar, kinds=plain_kinds())
+        return count_derivations(self.automaton if is_static(self.automaton) else compile_documents(plain))
 
     def condition(self, attribute: Attribute | None) -> Condition | None:
         """The h-transform of an attribute; None for none.
