@@ -65,9 +65,9 @@ RECIPES: dict[str, Recipe] = {
         context_length=336,
         n_layer=4,
         n_head=8,
-        d_model=160,
-        batch_size=6,
-        training=TrainingConfig(steps=11_000, cycles=4, evaluate_every=1000, **STORY_RATES),
+        d_model=128,
+        batch_size=4,
+        training=TrainingConfig(steps=15_000, cycles=4, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",

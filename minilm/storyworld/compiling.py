@@ -64,46 +64,42 @@ def plots_of(grammar: Grammar, kind: Kind) -> list[Plot]:
 def _start(automaton: Automaton, kind: Kind) -> int:
     """The node where a document of a kind begins.
 
-    Notations that begin with the story part only after it, so that a reader of the story has one kind to think of.
+    Where notations begin with the story, notation and number of examples are chosen after it, so that who reads the story
+    has one document to think of.
     """
-    options, late = [], []
+    counts, options, late = kind.examples or {1: 1.0}, [], []
     for notation in (n for n in kind.notations.values() if n.weight):
-        following, stop = _examples(automaton, kind, notation, first=2), Lengths(kind.examples or {1: 1.0}).stop(1)
-        if elements(notation)[0] == STORY == notation.parts[0].slot if isinstance(notation.parts[0], Mention) else False:
-            late.append((notation, stop, following))
-        else:
-            options.append((notation.weight, _example(automaton, kind, notation, stop, following)))
+        first = notation.parts[0]
+        starts = [None]  # where the last 0, 1, 2, ... examples begin
+        is_late = isinstance(first, Mention) and first.slot == STORY
+        for _ in range(max(counts) - is_late):
+            starts.append(_example(automaton, kind, notation, starts[-1]))
+        for count, chance in counts.items():
+            if is_late:
+                late.append((notation.weight * chance, notation, starts[count - 1]))
+            else:
+                options.append((notation.weight * chance, starts[count]))
     if late:
-        total = sum(notation.weight for notation, _, _ in late)
-        nodes = [(plot.weight, _told_first(automaton, kind, plot, late)) for plot in plots_of(automaton.grammar, kind)]
-        options.append((total, automaton.branch(nodes)))
+        told = [(plot.weight, _told_first(automaton, kind, plot, late)) for plot in plots_of(automaton.grammar, kind)]
+        options.append((sum(weight for weight, _, _ in late), automaton.branch(told)))
     return automaton.branch(options)
 
 
-def _examples(automaton: Automaton, kind: Kind, notation: Notation, first: int) -> int:
-    """The node where the examples from number `first` on begin; they are compiled from the last one back."""
-    count, start = Lengths(kind.examples or {1: 1.0}), -1
-    for number in range(max(count.chances), first - 1, -1):
-        start = _example(automaton, kind, notation, count.stop(number), start)
-    return start
-
-
-def _example(automaton: Automaton, kind: Kind, notation: Notation, stop: float, following: int) -> int:
-    """The node where one example begins, after which the document ends with chance `stop`."""
+def _example(automaton: Automaton, kind: Kind, notation: Notation, following: int | None) -> int:
+    """The node where an example begins, after which comes the next one, or, after None, the end."""
     options = []
     for plot in plots_of(automaton.grammar, kind):
-        example = _Example(automaton, kind, notation, plot, _ending(automaton, kind, plot, stop, following))
+        example = _Example(automaton, kind, notation, plot, following)
         node = example.start()
         options.append((plot.weight * example.mass, node))
     return automaton.branch(options)
 
 
-def _told_first(automaton: Automaton, kind: Kind, plot: Plot, late: list[tuple[Notation, float, int]]) -> int:
+def _told_first(
+    automaton: Automaton, kind: Kind, plot: Plot, late: list[tuple[float, Notation, int | None]]
+) -> int:
     """The node where a story begins whose notation is chosen after it."""
-    examples = [
-        (n.weight, _Example(automaton, kind, n, plot, _ending(automaton, kind, plot, stop, following)))
-        for n, stop, following in late
-    ]
+    examples = [(weight, _Example(automaton, kind, notation, plot, following)) for weight, notation, following in late]
 
     def then(telling: Telling) -> int:
         return automaton.branch([(weight, example.after(telling)) for weight, example in examples])
@@ -112,30 +108,22 @@ def _told_first(automaton: Automaton, kind: Kind, plot: Plot, late: list[tuple[N
     return Story(writer_of(automaton, plot), Lengths(kind.lengths), then, remember=remember).start()
 
 
-def _ending(automaton: Automaton, kind: Kind, plot: Plot, stop: float, following: int) -> Callable[[str], int]:
-    """Makes the node after an example: the document ends, or the next example begins."""
-
-    def end(ending: str) -> int:
-        options = [(stop, automaton.add(End(kind.name, plot.name, ending)))]
-        if stop < 1:
-            options.append((1 - stop, automaton.add(Write(kind.between, frozenset(), True, following))))
-        return automaton.branch(options)
-
-    return end
-
-
 class _Example:
     """Compiles one example of a document: a story with what stands before and after it."""
 
     def __init__(
-        self, automaton: Automaton, kind: Kind, notation: Notation, plot: Plot, end: Callable[[str], int]
+        self, automaton: Automaton, kind: Kind, notation: Notation, plot: Plot, following: int | None
     ) -> None:
-        self.automaton, self.kind, self.notation, self.plot, self.end = automaton, kind, notation, plot, end
+        self.automaton, self.kind, self.notation, self.plot = automaton, kind, notation, plot
+        self.following = following
+        """Where the next example begins; None after the last."""
         self.writer = writer_of(automaton, plot)
         self.speech = Speech(self.writer)
         self.parts = notation.parts
         places = {p.slot: i for i, p in enumerate(self.parts) if isinstance(p, Mention) and p.slot in ELEMENTS}
-        self.place, self.last = places[STORY], max(places.values())
+        self.place = places[STORY]
+        self.target = max(places.values()) if following is None and len(places) > 1 else None
+        """The part where the document's target begins."""
         self.remembers = any(places.get(element, -1) > self.place for element in (FACTS, QUESTIONS))
         """Whether something after the story depends on its facts."""
         self.mass = 1.0
@@ -153,13 +141,18 @@ class _Example:
     def _from(self, index: int, known: Known) -> int:
         """The node where the parts from `index` on begin."""
         if index == len(self.parts):
-            return self.end(known.telling.ending)
+            return self._end(known.telling.ending)
         part = self.parts[index]
         if not isinstance(part, Mention) or part.slot not in ELEMENTS:
             return self.writer.parts((part,), self._from(index + 1, known), counted=False)
         node = _COMPILE[part.slot](self, index, known)
-        is_target = index == self.last and part.slot != QUESTIONS and len(elements(self.notation)) > 1
-        return self.automaton.add(Mark(TARGET_MARK, node)) if is_target else node
+        marked = index == self.target and part.slot != QUESTIONS
+        return self.automaton.add(Mark(TARGET_MARK, node)) if marked else node
+
+    def _end(self, ending: str) -> int:
+        if self.following is None:
+            return self.automaton.add(End(self.kind.name, self.plot.name, ending))
+        return self.automaton.add(Write(self.kind.between, frozenset(), True, self.following))
 
     def story(self, index: int, known: Known) -> int:
         def then(telling: Telling) -> int:
@@ -195,7 +188,7 @@ class _Example:
 
     def _questions(self, facts: tuple[Fact, ...], after: int) -> int:
         [(index, part)] = [(i, p) for i, p in enumerate(self.parts) if isinstance(p, Mention) and p.slot == QUESTIONS]
-        asker = Asker(self.speech, self.kind, self.notation, facts, after, target=index == self.last)
+        asker = Asker(self.speech, self.kind, self.notation, facts, after, target=index == self.target)
         node = asker.start(part.spaced)
         return node if node is not None else self._fault("nothing can be asked about a story")
 
@@ -212,6 +205,8 @@ class _Example:
     def nouns(self, index: int, known: Known) -> int:
         bound = always_bound(self.automaton.grammar, self.plot)
         nouns = [parts for slot, parts in self.automaton.grammar.nouns.items() if slot in bound]
+        if not nouns:
+            self._fault("no noun is in every story")
         after, spaced = self._from(index + 1, known), self.parts[index].spaced
         options = []
         for chosen in combinations(nouns, min(2, len(nouns))):
@@ -220,7 +215,7 @@ class _Example:
                 for i, noun in enumerate(chosen)
             ]
             options.append((1.0, self.writer.parts(tuple(p for each in parts for p in each), after, counted=False)))
-        return self.automaton.branch(options) if nouns else self._fault("no noun is in every story")
+        return self.automaton.branch(options)
 
     def keyword(self, index: int, known: Known) -> int:
         after = self._from(index + 1, known)

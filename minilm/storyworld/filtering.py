@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from minilm.storyworld.attributes import CERTAIN, Condition, Outlook
-from minilm.storyworld.automaton import FREE, Automaton, Differ, End, Leaf, Recall, Say, Write
+from minilm.storyworld.automaton import FREE, Automaton, Differ, End, Leaf, Mark, Recall, Say, Write
 from minilm.storyworld.grammar import shares
 from minilm.storyworld.units import Encoder
 
@@ -82,6 +82,17 @@ class Filter:
         belief = Belief()
         belief.between[self._start] = 1.0
         return belief
+
+    def at_target(self, belief: Belief) -> Belief:
+        """The belief given that a target begins here; the same where none can."""
+        nodes = self.automaton.nodes
+        here = {s: w for s, w in belief.between.items() if isinstance(nodes[s.node], Mark)}
+        if not here:
+            return belief
+        total, after = sum(here.values()), Belief()
+        for state, weight in here.items():
+            after.between[state] = weight / total
+        return after
 
     def next_tokens(self, belief: Belief) -> dict[int, float]:
         """The probability of every token that may come next; empty once no story is left."""

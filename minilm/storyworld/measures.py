@@ -10,6 +10,11 @@ from minilm.storyworld.automaton import FREE, Automaton, Branch, Differ, End, Ma
 from minilm.storyworld.grammar import shares
 
 
+def is_static(automaton: Automaton) -> bool:
+    """Whether no part of the graph is added only when it is needed, so that a pass over the nodes sees all."""
+    return not any(isinstance(node, Recall) for node in automaton.nodes)
+
+
 def count_derivations(automaton: Automaton) -> int:
     """How many different ways there are to choose plot, scenes, templates, alternatives and fillers."""
 

@@ -10,10 +10,11 @@ from typing import Any
 from minilm.storyworld.attributes import Condition, possible_values
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.compiling import compile_documents
-from minilm.storyworld.documents import Kind
+from minilm.storyworld.documents import STORY, Kind, plain_kinds
 from minilm.storyworld.grammar import Grammar
 from minilm.storyworld.loading import load_grammar
-from minilm.storyworld.measures import count_derivations
+from minilm.storyworld.measures import count_derivations, is_static
+from minilm.storyworld.reading import Facts, Reader, Reading
 from minilm.storyworld.sampling import Sampler, Story
 
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
@@ -113,6 +114,25 @@ class StoryWorld:
         sampler = Sampler(self.automaton, self.condition(attribute))
         return [sampler.draw(seed, index) for index in range(n)]
 
+    def reading(self, text: str) -> Reading:
+        """What a text tells, as a story of any group of plots that these documents tell, whole or cut anywhere."""
+        return self._reader.read(text)
+
+    def facts_told(self, text: str) -> Facts | None:
+        """The (subject, relation, object) triples that a story, or the beginning of one, tells.
+
+        Those of its most probable derivation, in the order of telling; a passage that is cut does not count. None where
+        the text is not the beginning of any story; `reading` says how far it is.
+        """
+        reading = self.reading(text)
+        return reading.facts if reading.possible else None
+
+    @cached_property
+    def _reader(self) -> Reader:
+        groups = dict.fromkeys(kind.group for kind in self.grammar.kinds.values())
+        plain = {group: replace(plain_kinds()[STORY], name=group, group=group) for group in groups}
+        return Reader(compile_documents(replace(self.grammar, kinds=plain)))
+
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
         return {
@@ -121,8 +141,9 @@ class StoryWorld:
         }
 
     def count_stories(self) -> int:
-        """The exact number of derivations; of distinct texts too, unless two derivations write the same."""
-        return count_derivations(self.automaton)
+        """The exact number of derivations of plain stories; of distinct texts too, unless two derivations write the same."""
+        plain = replace(self.grammar, kinds=plain_kinds())
+        return count_derivations(self.automaton if is_static(self.automaton) else compile_documents(plain))
 
     def condition(self, attribute: Attribute | None) -> Condition | None:
         """The h-transform of an attribute; None for none.
