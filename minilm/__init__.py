@@ -1,5 +1,7 @@
 """minilm: a small transformer library written to be read, on which a course on pretraining and tuning stands."""
 
+from typing import Any
+
 from minilm.system.waiting import wait_briefly
 
 wait_briefly()  # before torch is loaded, which reads the setting once
@@ -28,4 +30,14 @@ __all__ = [
     "stream",
     "trace",
     "train",
+    "tune",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`tune`, which needs data sets and the story world, is loaded when it is first asked for."""
+    if name == "tune":
+        from minilm.adaptation.tune import tune
+
+        return tune
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

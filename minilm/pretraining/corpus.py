@@ -47,33 +47,82 @@ class Corpus(Protocol):
     def baseline(self) -> float:
         """Loss of a 5-gram model on the held-out text, in nats per token."""
 
+    @property
+    def floors(self) -> dict[str, float]:
+        """The floor of each kind of document in the held-out text; empty where there are no kinds."""
+
+    def losses(self, model) -> dict[str, float]:
+        """The model's loss on each of these kinds."""
+
+
+TEXTS_FOR_TOKENIZER = 5_000
+"""Documents that the tokenizer is trained on: enough for every kind to come often."""
+
 
 @dataclass(frozen=True)
 class StoryCorpus:
-    """Stories sampled from the storyworld; every one is preceded by the end-of-text token."""
+    """Documents sampled from the storyworld; every one is preceded by the end-of-text token."""
 
     tokenizer: BPETokenizer
     stories: list[list[int]]
-    """Token ids of each story to learn from."""
+    """Token ids of each document to learn from."""
     held_out: list[list[int]]
-    """Token ids of stories from other seeds."""
+    """Token ids of documents from other seeds."""
     world: StoryWorld
     name: str = "storyworld"
+    kinds: Sequence[str] = ()
+    """The kind of each document held out; empty where nobody knows."""
 
     @classmethod
-    def sample(cls, n_story: int, n_held_out: int, vocab_size: int, seed: int = 0) -> StoryCorpus:
-        """Sample stories, train a tokenizer on the first 5,000 of them, encode them all."""
-        world = StoryWorld()
+    def sample(
+        cls, n_story: int, n_held_out: int, vocab_size: int, seed: int = 0, world: StoryWorld | None = None
+    ) -> StoryCorpus:
+        """Sample documents of all kinds, train a tokenizer on the first of them, encode them all.
+
+        Args:
+            world: where they come from; `StoryWorld().only("story")` for plain stories. None: the course's, all kinds.
+        """
+        world = world or StoryWorld()
         texts = [story.text for story in world.sample(n_story, seed=seed)]
-        held_out = [story.text for story in world.sample(n_held_out, seed=seed + 1)]
-        tokenizer = BPETokenizer.train(texts[:5000], vocab_size=vocab_size)
+        held_out = world.sample(n_held_out, seed=seed + 1)
+        tokenizer = BPETokenizer.train(texts[:TEXTS_FOR_TOKENIZER], vocab_size=vocab_size)
         encode = tokenizer.encode
-        return cls(tokenizer, [encode(text) for text in texts], [encode(text) for text in held_out], world)
+        kinds = tuple(story.attributes["kind"] for story in held_out)
+        return cls(
+            tokenizer,
+            [encode(text) for text in texts],
+            [encode(story.text) for story in held_out],
+            world,
+            kinds=kinds,
+        )
 
     @cached_property
     def floor(self) -> float:
-        """Exact: what the world's own probabilities lose on these very stories."""
-        return Oracle(self.world, self.tokenizer).floor([self.tokenizer.decode(ids) for ids in self.held_out])
+        """Exact: what the world's own probabilities lose on these very documents."""
+        return self._floor(self.held_out)
+
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """The same for each kind of document by itself."""
+        return {kind: self._floor(rows) for kind, rows in self._by_kind().items()}
+
+    def losses(self, model) -> dict[str, float]:
+        """The model's loss on each kind of document, in nats per token."""
+        return {kind: self._loss(model, rows) for kind, rows in self._by_kind().items()}
+
+    def _floor(self, rows: list[list[int]]) -> float:
+        return self._oracle.floor([self.tokenizer.decode(ids) for ids in rows])
+
+    @cached_property
+    def _oracle(self) -> Oracle:
+        return Oracle(self.world, self.tokenizer)
+
+    def _by_kind(self) -> dict[str, list[list[int]]]:
+        """The documents held out of each kind, the kinds in the world's order."""
+        found: dict[str, list[list[int]]] = {kind: [] for kind in self.world.kinds}
+        for kind, row in zip(self.kinds, self.held_out, strict=False):
+            found[kind].append(row)
+        return {kind: rows for kind, rows in found.items() if rows}
 
     @property
     def opening(self) -> list[int]:
@@ -83,15 +132,18 @@ class StoryCorpus:
         return Documents(self.stories, self.tokenizer.end_of_text, context_length, batch_size, seed)
 
     def loss(self, model) -> float:
-        """Over every token of every story, and over its end.
+        """Over every token of every document, and over its end.
 
         Raises:
-            ValueError: a held-out story is longer than the model's window.
+            ValueError: a held-out document is longer than the model's window.
         """
-        longest = max(map(len, self.held_out)) + 1
+        return self._loss(model, self.held_out)
+
+    def _loss(self, model, rows: list[list[int]]) -> float:
+        longest = max(map(len, rows)) + 1
         if longest > model.window:
-            raise ValueError(f"a held-out story of {longest} tokens needs context_length >= {longest}")
-        rows = sorted(self.held_out, key=len)  # rows of like length waste the least on padding
+            raise ValueError(f"a held-out document of {longest} tokens needs context_length >= {longest}")
+        rows = sorted(rows, key=len)  # rows of like length waste the least on padding
         batches = [rows[start : start + 32] for start in range(0, len(rows), 32)]
         return mean_loss(model, [whole_stories(batch, self.tokenizer.end_of_text) for batch in batches])
 
@@ -135,6 +187,15 @@ class TextCorpus:
     name: str = "text"
     floor: None = None
     """Nobody knows how predictable Shakespeare is."""
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """None is known."""
+        return {}
+
+    def losses(self, model) -> dict[str, float]:
+        """There are no kinds."""
+        return {}
 
     @classmethod
     def split(cls, text: str, vocab_size: int, name: str = "text", share: float = 0.05) -> TextCorpus:

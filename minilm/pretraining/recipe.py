@@ -16,9 +16,9 @@ class Recipe:
     data: str = "storyworld"
     """"storyworld", a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
     n_story: int = 50_000
-    """Stories to learn from; unused by other data."""
+    """Documents to learn from; unused by other data."""
     n_held_out: int = 400
-    """Stories to judge by; unused by other data."""
+    """Documents to judge by; unused by other data."""
     vocab_size: int = 1536
     """Token ids, the special one included."""
     context_length: int = 128
@@ -59,10 +59,15 @@ STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 RECIPES: dict[str, Recipe] = {
     "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
     "bundled": Recipe(
-        n_story=150_000,
-        context_length=256,
-        batch_size=8,
-        training=TrainingConfig(steps=16_000, evaluate_every=2000, **STORY_RATES),
+        n_story=100_000,
+        n_held_out=600,
+        vocab_size=2048,
+        context_length=336,
+        n_layer=4,
+        n_head=8,
+        d_model=128,
+        batch_size=4,
+        training=TrainingConfig(steps=15_000, cycles=4, evaluate_every=1000, **STORY_RATES),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",

@@ -67,6 +67,16 @@ class Pretrained:
             else [*rows, ("floor: the world's own probabilities", self.corpus.floor)]
         )
 
+    def kinds_table(self) -> str:
+        """Markdown: loss and floor of each kind of document; empty where there are no kinds."""
+        losses, floors = self.corpus.losses(self.model), self.corpus.floors
+        rows = [
+            f"| {kind} | {losses[kind]:.4f} | {floor:.4f} | {losses[kind] / floor - 1:.1%} |"
+            for kind, floor in floors.items()
+        ]
+        head = ["", "| kind of document | this model | floor | above it |", "|---|---|---|---|"]
+        return "\n".join([*head, *rows, ""]) if rows else ""
+
     def card(self, digests: str, dtype: torch.dtype | None = None) -> str:
         """Markdown: what the model is, how it was made, how good it is."""
         size = sum(parameter.numel() for parameter in self.model.parameters())
@@ -74,7 +84,11 @@ class Pretrained:
             f"| {name} | {loss:.4f} | {self.corpus.bits_per_byte(loss):.4f} |"
             for name, loss in self.yardsticks()
         ]
-        gap = "" if self.gap is None else f"\nThe model is {self.gap:.1%} above the floor.\n"
+        gap = (
+            ""
+            if self.gap is None
+            else f"\nThe model is {self.gap:.1%} above the floor.\n{self.kinds_table()}"
+        )
         return CARD.format(
             data=self.recipe.data,
             size=size,

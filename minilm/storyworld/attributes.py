@@ -1,4 +1,4 @@
-"""Conditioning on what a story will turn out to be: a keyword in it, its ending, its plot, its hero.
+"""Conditioning on what a document will turn out to be: its kind, a keyword in it, its ending, its plot, its hero.
 
 Doob's h-transform. Let h(s) be the probability that a story in state s will have the attribute. A walk whose
 every step s -> s' is taken with probability P(s'|s) h(s') / h(s) has exactly the law of the stories that have
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from minilm.storyworld.automaton import Automaton, Branch, End, Node, Say, Told, Write
+from minilm.storyworld.automaton import Automaton, Branch, Differ, End, Mark, Node, Recall, Say, Told, Write
 from minilm.storyworld.grammar import HERO
 
 
@@ -35,17 +35,20 @@ class Condition:
         self._filler = next(
             (i for i, f in enumerate(automaton.grammar.slots[HERO].fillers) if f.text == value), None
         )
-        self.h: list[float] = []
-        """(nodes,) P(attribute | node) while it is not settled."""
-        for node in automaton.nodes:
-            self.h.append(self._chance(node))
+        self._h: list[float] = []
 
     @property
     def prior(self) -> float:
-        """P(attribute), the share of stories that have it."""
-        return self.h[self.automaton.root]
+        """P(attribute), the share of documents that have it."""
+        return self.h(self.automaton.root)
 
-    def after(self, node: Write | Say | End, filler: int) -> Outlook:
+    def h(self, index: int) -> float:
+        """P(attribute | node) while it is not settled."""
+        for node in self.automaton.nodes[len(self._h) : index + 1]:
+            self._h.append(self._chance(node))
+        return self._h[index]
+
+    def after(self, node: Write | Say | Differ | End, filler: int) -> Outlook:
         """The outlook once `node` has spoken, with `filler` in its slot, when nothing was settled before."""
         if isinstance(node, End):
             return Outlook(self._chance(node), False)
@@ -53,14 +56,14 @@ class Condition:
             return CERTAIN
         if self.name == HERO and isinstance(node, Say) and node.slot == self._slot:
             return CERTAIN if filler == self._filler else Outlook(0.0, False)
-        return Outlook(self.h[node.next], False)
+        return Outlook(self._h[node.next], False)
 
     def _chance(self, node: Node) -> float:
         """h of a node whose successors have theirs."""
         if isinstance(node, Branch):
-            return sum(p * self.h[n] for p, n in zip(*node, strict=True))
-        if isinstance(node, Told):
-            return self.h[node.next]
+            return sum(p * self._h[n] for p, n in zip(*node, strict=True))
+        if isinstance(node, Told | Mark | Differ | Recall):
+            return self._h[node.next]
         if isinstance(node, End):
             return float(self.value == getattr(node, self.name, None))
         if isinstance(node, Say):
@@ -72,6 +75,7 @@ def possible_values(automaton: Automaton) -> dict[str, tuple[str, ...]]:
     """Every value that the grammar writes down for each attribute, in the file's order."""
     ends = [node for node in automaton.nodes if isinstance(node, End)]
     return {
+        "kind": tuple(automaton.grammar.kinds),
         "keyword": tuple(automaton.grammar.keywords),
         "ending": tuple(dict.fromkeys(end.ending for end in ends)),
         "plot": tuple(automaton.grammar.plots),

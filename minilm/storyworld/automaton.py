@@ -1,21 +1,22 @@
-"""A grammar as one acyclic graph of small steps, from the choice of a plot to the end of a story.
+"""All documents as one acyclic graph of small steps, from the choice of a kind to the end of the document.
 
-A walk from `root` to an `End` is a derivation; what its `Write` and `Say` steps say is a story. Which step
+A walk from `root` to an `End` is a derivation; what its `Write` and `Say` steps say is a text. Which step
 follows never depends on what fills a slot, so much can be computed by one backward pass over the nodes alone:
-they are numbered so that each comes after all that may follow it.
+they are numbered so that each comes after all that may follow it. Equal nodes are one node, so that ways that
+have the same future meet. Only questions about a story, and its facts written after it, depend on what it told:
+that part of the graph is added when it is needed (`Recall`).
 """
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
-from minilm.storyworld.grammar import Fork, Grammar, Mention, Part, Plot, Scene, Template, Text, shares
-from minilm.storyworld.markup import spaced
-from minilm.storyworld.validation import keywords_in, successors
+from minilm.storyworld.grammar import Fact, Grammar, Mention, Template, shares
 
 FREE = -1
 """The slot index of a free word, and the filler index of a slot that is not bound yet."""
+STORY_MARK, TARGET_MARK = "story", "target"
 
 
 class Write(NamedTuple):
@@ -23,6 +24,8 @@ class Write(NamedTuple):
 
     text: str
     keywords: frozenset[str]
+    forget: bool
+    """Whether all slots are free again after it: another example begins."""
     next: int
 
 
@@ -38,8 +41,17 @@ class Say(NamedTuple):
     next: int
 
 
+class Differ(NamedTuple):
+    """A wrong answer: says any filler of the pool but the one that the slot has, each as likely; binds nothing."""
+
+    mention: Mention
+    slot: int
+    pool: tuple[int, ...]
+    next: int
+
+
 class Branch(NamedTuple):
-    """A choice of plot, template, alternative or scene."""
+    """A choice: of kind, notation, plot, template, alternative, scene..."""
 
     chances: tuple[float, ...]
     nodes: tuple[int, ...]
@@ -50,38 +62,75 @@ class Told(NamedTuple):
 
     scene: str
     template: Template
+    facts: tuple[int, ...]
+    """Numbers of the facts to remember (see `Automaton.facts`), where a `Recall` is ahead."""
+    next: int
+
+
+class Recall(NamedTuple):
+    """What follows depends on the facts that the story has told: it is compiled when they are known."""
+
+    compile: Callable[[tuple[int, ...]], int]
+    """From the facts remembered to the node that goes on."""
+    next: int
+    """The node to which every way on from here comes."""
+
+
+class Mark(NamedTuple):
+    """Where something begins that is looked for later; says nothing."""
+
+    what: str
+    """"story": a story that stands after other words; "target": the last element of a document."""
     next: int
 
 
 class End(NamedTuple):
-    """The end of the story."""
+    """The end of the document."""
 
+    kind: str
     plot: str
     ending: str
 
 
-Node = Write | Say | Branch | Told | End
+Node = Write | Say | Differ | Branch | Told | Recall | Mark | End
+
+
+class Leaf(NamedTuple):
+    """A step that says something, ends the document or recalls, as it is reached from a node."""
+
+    chance: float
+    node: int
+    facts: tuple[int, ...]
+    """The facts told on the way, to be remembered."""
 
 
 class Automaton:
-    """The graph of a grammar."""
+    """The graph of a grammar; `minilm.storyworld.compiling` adds its nodes and sets the root."""
 
-    nodes: list[Node]
     root: int
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
-        self.nodes = []
+        self.nodes: list[Node] = []
+        self.facts: list[Fact] = []
+        """The facts that some story remembers, by number."""
         self.slots = [slot.name for slot in grammar.slots.values() if not slot.free]
-        plots = [
-            (plot.weight, _PlotCompiler(self, plot).start()) for plot in grammar.plots.values() if plot.weight
-        ]
-        self.root = self.branch(plots)
+        self.writers: dict[str, Any] = {}
+        """What makes the nodes of each plot's texts, by the plot's name; kept here for what is compiled later."""
+        self._known: dict[tuple, int] = {}
+        self._numbers: dict[Fact, int] = {}
+        self._recalled: dict[tuple[int, tuple[int, ...]], int] = {}
+        self._leaves: list[tuple[Leaf, ...]] = []
+        self._slots_ahead: list[tuple[int, ...]] = []
+        self._skip: list[int] = []
 
     def add(self, node: Node) -> int:
-        """Append a node whose successors all stand in the graph already; its number."""
-        self.nodes.append(node)
-        return len(self.nodes) - 1
+        """The number of a node whose successors all stand in the graph already; an equal one is not added twice."""
+        key = (type(node), node)
+        if key not in self._known:
+            self._known[key] = len(self.nodes)
+            self.nodes.append(node)
+        return self._known[key]
 
     def branch(self, options: list[tuple[float, int]]) -> int:
         """A node that goes on to one of several by weight; the one itself where there is no choice."""
@@ -91,80 +140,55 @@ class Automaton:
         weights, nodes = zip(*options, strict=True)
         return self.add(Branch(tuple(shares(weights)), nodes))
 
-    @cached_property
-    def leaves(self) -> list[tuple[tuple[float, int], ...]]:
-        """For every node, the (probability, node) pairs of the next steps that say something or end."""
-        leaves: list[tuple[tuple[float, int], ...]] = []
-        for index, node in enumerate(self.nodes):
-            if isinstance(node, Told):
-                leaves.append(leaves[node.next])
-            elif isinstance(node, Branch):
-                reached = [(p * q, n) for p, m in zip(*node, strict=True) for q, n in leaves[m]]
-                leaves.append(tuple(reached))
-            else:
-                leaves.append(((1.0, index),))
-        return leaves
+    def number(self, fact: Fact) -> int:
+        """The number by which a fact is remembered."""
+        if fact not in self._numbers:
+            self._numbers[fact] = len(self.facts)
+            self.facts.append(fact)
+        return self._numbers[fact]
 
-    @cached_property
-    def slots_ahead(self) -> list[tuple[int, ...]]:
-        """For every node, the slots whose binding decides what may be said next."""
-        says = [
-            [self.nodes[n] for _, n in leaves if isinstance(self.nodes[n], Say)] for leaves in self.leaves
-        ]
-        return [tuple(sorted({say.slot for say in ahead} - {FREE})) for ahead in says]
+    def recall(self, index: int, facts: tuple[int, ...]) -> int:
+        """Where a `Recall` goes on when these facts were told; new nodes are added as they are needed."""
+        if (index, facts) not in self._recalled:
+            self._recalled[index, facts] = self.nodes[index].compile(facts)
+        return self._recalled[index, facts]
 
-    @cached_property
-    def silent_skip(self) -> list[int]:
-        """For every node, the first that is no `Told`: where derivations that differ only in the past meet."""
-        skip: list[int] = []
-        for index, node in enumerate(self.nodes):
-            skip.append(skip[node.next] if isinstance(node, Told) else index)
-        return skip
+    def leaves(self, index: int) -> tuple[Leaf, ...]:
+        """The next steps from a node that say something, end or recall."""
+        for node in self.nodes[len(self._leaves) : index + 1]:
+            self._leaves.append(tuple(self._leaves_of(node)))
+        return self._leaves[index]
 
+    def _leaves_of(self, node: Node) -> Iterator[Leaf]:
+        if isinstance(node, Told | Mark):
+            told = node.facts if isinstance(node, Told) else ()
+            yield from (leaf._replace(facts=told + leaf.facts) for leaf in self._leaves[node.next])
+        elif isinstance(node, Branch):
+            for chance, following in zip(*node, strict=True):
+                yield from (leaf._replace(chance=chance * leaf.chance) for leaf in self._leaves[following])
+        else:
+            yield Leaf(1.0, len(self._leaves), ())
 
-class _PlotCompiler:
-    """Adds one plot's scenes to an automaton, from the endings back to the start."""
+    def slots_ahead(self, index: int) -> tuple[int, ...]:
+        """The places in a state's bindings that decide what may be said next at a node; -1 is the memory."""
+        while len(self._slots_ahead) <= index:
+            steps = [self.nodes[leaf.node] for leaf in self.leaves(len(self._slots_ahead))]
+            slots = {step.slot for step in steps if isinstance(step, Say | Differ)} - {FREE}
+            everything = range(len(self.slots) + 1)  # a recall may lead to any mention
+            recalls = any(isinstance(step, Recall) for step in steps)
+            self._slots_ahead.append(tuple(everything) if recalls else tuple(sorted(slots)))
+        return self._slots_ahead[index]
 
-    def __init__(self, automaton: Automaton, plot: Plot) -> None:
-        self.automaton, self.plot, self.grammar = automaton, plot, automaton.grammar
-        self._scenes: dict[str, int] = {}
+    def skip(self, index: int) -> int:
+        """The first node from here on that is not passed in silence: where derivations with one future meet.
 
-    def start(self) -> int:
-        return self._scene(self.plot.scenes[self.plot.start])
-
-    def _scene(self, scene: Scene) -> int:
-        if scene.name not in self._scenes:
-            options = [(t.weight, self._template(scene, t)) for t in scene.templates if t.weight]
-            self._scenes[scene.name] = self.automaton.branch(options)
-        return self._scenes[scene.name]
-
-    def _template(self, scene: Scene, template: Template) -> int:
-        node = self.automaton.add(Told(scene.name, template, self._after(scene, template)))
-        first, *rest = template.parts
-        if scene.name != self.plot.start:
-            first = spaced(first)
-        return self._parts((first, *rest), node)
-
-    def _after(self, scene: Scene, template: Template) -> int:
-        follows = successors(scene, template)
-        if not follows:
-            return self.automaton.add(End(self.plot.name, scene.ending))
-        return self.automaton.branch([(w, self._scene(self.plot.scenes[n])) for n, w in follows.items() if w])
-
-    def _parts(self, parts: tuple[Part, ...], node: int) -> int:
-        """The first node of a sequence that goes on to `node`."""
-        for part in reversed(parts):
-            if isinstance(part, Fork):
-                node = self.automaton.branch([(1.0, self._parts(option, node)) for option in part.options])
-            elif isinstance(part, Text):
-                keywords = frozenset(keywords_in(part.text, self.grammar.keywords))
-                node = self.automaton.add(Write(part.text, keywords, node))
-            else:
-                node = self._say(part, node)
-        return node
-
-    def _say(self, mention: Mention, node: int) -> int:
-        slot, pool = self.grammar.slots[mention.slot], self.plot.cast[mention.slot]
-        index = FREE if slot.free else self.automaton.slots.index(slot.name)
-        chances = shares(slot.fillers[i].weight for i in pool)
-        return self.automaton.add(Say(mention, index, pool, tuple(chances), node))
+        What has to be remembered is kept apart, and so is where a target begins, which `Oracle.target_log_prob` asks for.
+        """
+        for number, node in enumerate(self.nodes[len(self._skip) : index + 1], start=len(self._skip)):
+            silent = (
+                node.what != TARGET_MARK
+                if isinstance(node, Mark)
+                else isinstance(node, Told) and not node.facts
+            )
+            self._skip.append(self._skip[node.next] if silent else number)
+        return self._skip[index]

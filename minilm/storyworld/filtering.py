@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from minilm.storyworld.attributes import CERTAIN, Condition
-from minilm.storyworld.automaton import FREE, Automaton, End, Say, Write
+from minilm.storyworld.attributes import CERTAIN, Condition, Outlook
+from minilm.storyworld.automaton import FREE, Automaton, Differ, End, Leaf, Mark, Recall, Say, Write
+from minilm.storyworld.grammar import shares
 from minilm.storyworld.units import Encoder
+
+Said = Write | Say | Differ | End
+"""A step that says something."""
 
 
 class State(NamedTuple):
     """Between two pieces: all that the rest of the story depends on."""
 
     node: int
-    bindings: tuple[int, ...]
-    """(slots,) the filler of each slot, FREE where it is not bound yet."""
+    bindings: tuple[Any, ...]
+    """(slots + 1,) the filler of each slot, FREE where it is not bound yet; last the facts to remember."""
     settled: bool
     """Whether the condition needs no more watching."""
 
@@ -39,6 +43,12 @@ class Piece(NamedTuple):
     filler: int
     """What it binds: `slot` to `filler`, or nothing when slot is FREE."""
     settled: bool
+    facts: tuple[int, ...]
+    """Facts told before it, to be remembered from now on."""
+    keeps: bool
+    """Whether what was remembered before stays so."""
+    forgets: bool
+    """Whether all slots are free again after it."""
 
 
 class Expansion(NamedTuple):
@@ -54,7 +64,7 @@ class Belief:
     """The hypotheses alive after some tokens, with weights that sum to 1."""
 
     between: dict[State, float] = field(default_factory=lambda: defaultdict(float))
-    inside: list[tuple[float, Piece, int, tuple[int, ...]]] = field(default_factory=list)
+    inside: list[tuple[float, Piece, int, tuple[Any, ...]]] = field(default_factory=list)
     """(weight, piece, number of its tokens read, bindings)."""
 
 
@@ -63,14 +73,25 @@ class Filter:
 
     def __init__(self, automaton: Automaton, encoder: Encoder, condition: Condition | None = None) -> None:
         self.automaton, self.encoder, self.condition = automaton, encoder, condition
-        self._expansions: dict[tuple[int, tuple[int, ...], bool], Expansion] = {}
-        self._start = State(automaton.root, (FREE,) * len(automaton.slots), condition is None)
+        self._expansions: dict[tuple[int, tuple[Any, ...], bool], Expansion] = {}
+        self._start = State(automaton.root, ((FREE,) * len(automaton.slots) + ((),)), condition is None)
 
     def start(self) -> Belief:
         """Before the first token of a story."""
         belief = Belief()
         belief.between[self._start] = 1.0
         return belief
+
+    def at_target(self, belief: Belief) -> Belief:
+        """The belief given that a target begins here; the same where none can."""
+        nodes = self.automaton.nodes
+        here = {s: w for s, w in belief.between.items() if isinstance(nodes[s.node], Mark)}
+        if not here:
+            return belief
+        total, after = sum(here.values()), Belief()
+        for state, weight in here.items():
+            after.between[state] = weight / total
+        return after
 
     def next_tokens(self, belief: Belief) -> dict[int, float]:
         """The probability of every token that may come next; empty once no story is left."""
@@ -107,7 +128,7 @@ class Filter:
         """What may be said in a state; remembered by what it depends on."""
         key = (
             state.node,
-            tuple(state.bindings[slot] for slot in self.automaton.slots_ahead[state.node]),
+            tuple(state.bindings[slot] for slot in self.automaton.slots_ahead(state.node)),
             state.settled,
         )
         if key not in self._expansions:
@@ -124,40 +145,68 @@ class Filter:
 
     def _pieces(self, state: State) -> Iterator[Piece]:
         """Every text that may follow, with its probability P(step) h(after) / h(before)."""
-        before = 1.0 if state.settled else self.condition.h[state.node]
-        for reach, index in self.automaton.leaves[state.node]:
-            leaf = self.automaton.nodes[index]
-            for filler, chance in self._fillers(leaf, state.bindings):
-                after = CERTAIN if state.settled else self.condition.after(leaf, filler)
+        before = 1.0 if state.settled else self.condition.h(state.node)
+        for leaf, keeps in self._leaves(state.node, state.bindings[-1]):
+            node = self.automaton.nodes[leaf.node]
+            for filler, chance in self._fillers(node, state.bindings):
+                after = CERTAIN if state.settled else self._after(node, filler)
                 if after.chance > 0:
-                    yield self._piece(leaf, filler, reach * chance * after.chance / before, after.settled)
+                    share = leaf.chance * chance * after.chance / before
+                    yield self._piece(node, filler, share, after.settled, leaf.facts, keeps)
 
-    def _fillers(self, leaf: Write | Say | End, bindings: tuple[int, ...]) -> Iterable[tuple[int, float]]:
+    def _leaves(self, index: int, told: tuple[int, ...]) -> Iterator[tuple[Leaf, bool]]:
+        """The steps that may come next, each with whether what is remembered stays so; recalls are followed."""
+        for leaf in self.automaton.leaves(index):
+            if isinstance(self.automaton.nodes[leaf.node], Recall):
+                following = self.automaton.recall(leaf.node, told + leaf.facts)
+                for each in self.automaton.leaves(following):
+                    yield each._replace(chance=leaf.chance * each.chance), False
+            else:
+                yield leaf, True
+
+    def _after(self, node: Said, filler: int) -> Outlook:
+        if not isinstance(node, End):
+            self.condition.h(node.next)
+        return self.condition.after(node, filler)
+
+    def _fillers(self, leaf: Said, bindings: tuple[Any, ...]) -> Iterable[tuple[int, float]]:
         """The fillers that a step may say, with their chances; a step without slot has one way."""
+        if isinstance(leaf, Differ):
+            others = [filler for filler in leaf.pool if filler != bindings[leaf.slot]]
+            return zip(others, shares([1.0] * len(others)), strict=True)
         if not isinstance(leaf, Say):
             return ((FREE, 1.0),)
         if leaf.slot != FREE and bindings[leaf.slot] != FREE:
             return ((bindings[leaf.slot], 1.0),)
         return zip(leaf.pool, leaf.chances, strict=True)
 
-    def _piece(self, leaf: Write | Say | End, filler: int, chance: float, settled: bool) -> Piece:
-        if isinstance(leaf, End):  # the next story begins after it
+    def _piece(
+        self, leaf: Said, filler: int, chance: float, settled: bool, facts: tuple[int, ...], keeps: bool
+    ) -> Piece:
+        if isinstance(leaf, End):  # the next document begins after it
             tokens = (self.encoder.tokenizer.end_of_text,)
-            return Piece(tokens, chance, self.automaton.root, FREE, FREE, self._start.settled)
+            return Piece(
+                tokens, chance, self.automaton.root, FREE, FREE, self._start.settled, (), False, True
+            )
         if isinstance(leaf, Write):
-            return Piece(self.encoder(leaf.text), chance, leaf.next, FREE, FREE, settled)
+            ids = self.encoder(leaf.text)
+            return Piece(ids, chance, leaf.next, FREE, FREE, settled, facts, keeps, leaf.forget)
         text = leaf.mention.say(self.automaton.grammar.slots[leaf.mention.slot].fillers[filler])
-        return Piece(self.encoder(text), chance, leaf.next, leaf.slot, filler, settled)
+        slot = FREE if isinstance(leaf, Differ) else leaf.slot
+        return Piece(self.encoder(text), chance, leaf.next, slot, filler, settled, facts, keeps, False)
 
     def _move(
-        self, belief: Belief, weight: float, piece: Piece, read: int, bindings: tuple[int, ...]
+        self, belief: Belief, weight: float, piece: Piece, read: int, bindings: tuple[Any, ...]
     ) -> None:
         """Add a hypothesis that has read `read` tokens of `piece`."""
         if read < len(piece.tokens):
             belief.inside.append((weight, piece, read, bindings))
             return
-        if piece.next == self.automaton.root:
+        if piece.forgets:
             bindings = self._start.bindings
-        elif piece.slot != FREE:
-            bindings = (*bindings[: piece.slot], piece.filler, *bindings[piece.slot + 1 :])
-        belief.between[State(self.automaton.silent_skip[piece.next], bindings, piece.settled)] += weight
+        else:
+            if piece.facts or not piece.keeps:
+                bindings = (*bindings[:-1], (bindings[-1] if piece.keeps else ()) + piece.facts)
+            if piece.slot != FREE:
+                bindings = (*bindings[: piece.slot], piece.filler, *bindings[piece.slot + 1 :])
+        belief.between[State(self.automaton.skip(piece.next), bindings, piece.settled)] += weight

@@ -1,14 +1,17 @@
 """The parts of a story grammar as data: slots and their fillers, templates, scenes, plots.
 
 `loading.py` makes a `Grammar` from the file that a teacher edits, `validation.py` proves it sound,
-`automaton.py` turns it into a graph to walk. Every part remembers its line, so that an error can name it.
+`compiling.py` turns it into a graph to walk. Every part remembers its line, so that an error can name it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from minilm.storyworld.documents import Kind, Relation
 
 HERO = "hero"
 """The slot that every story must mention: one of its attributes."""
@@ -91,7 +94,7 @@ Weights = Mapping[str, float]
 """Scene names and their chances, summing to 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Template:
     """One way to tell a scene, in one or several sentences."""
 
@@ -125,6 +128,10 @@ class Plot:
     scenes: Mapping[str, Scene]
     cast: Mapping[str, tuple[int, ...]]
     """For every slot, the indices of the fillers that this plot draws from."""
+    group: str
+    """Which kinds of document tell it: those of the same group."""
+    lines: bool
+    """Whether each scene begins a new line, as in a letter; else a space joins them."""
     line: int
 
 
@@ -140,6 +147,14 @@ class Grammar:
     """Names of the forms that refer back, which only a bound slot has: {hero.he}."""
     slots: Mapping[str, Slot]
     plots: Mapping[str, Plot]
+    kinds: Mapping[str, Kind]
+    """The kinds of document, each with its weight and its notations."""
+    relations: Mapping[str, Relation]
+    """How facts are said and asked for."""
+    nouns: Mapping[str, tuple[Part, ...]]
+    """Slots that a note of words may name, with what it writes."""
+    called: Mapping[str, tuple[Part, ...]]
+    """What a slot, or a word, is called as the subject of a sentence: relative -> {hero}'s {relative}."""
 
     def pool(self, plot: Plot, slot: str) -> tuple[Filler, ...]:
         """The fillers that `plot` draws `slot` from."""

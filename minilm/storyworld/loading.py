@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from minilm.storyworld.document_loading import load_kinds, load_phrases, load_relations
+from minilm.storyworld.documents import STORY
 from minilm.storyworld.grammar import (
     Fact,
     Filler,
@@ -20,7 +22,18 @@ from minilm.storyworld.markup import MarkupError, parse
 from minilm.storyworld.validation import validate
 from minilm.storyworld.yaml_nodes import Entry, read
 
-_SECTIONS = ("keywords", "agreement", "slots", "words", "shared", "plots")
+_SECTIONS = (
+    "keywords",
+    "agreement",
+    "slots",
+    "words",
+    "shared",
+    "plots",
+    "relations",
+    "called",
+    "nouns",
+    "documents",
+)
 _FILLER_KEYS = ("text", "weight", "agreement", "article", "tags")
 _Agreement = Mapping[str, Mapping[str, str]]
 
@@ -44,7 +57,17 @@ def load_grammar(text: str, source: str = "grammar") -> Grammar:
     plots = {name.text(): _plot(name, body, slots, shared) for name, body in sections["plots"].pairs()}
     _check_sum(sections["plots"], [plot.weight for plot in plots.values()])
     forms = frozenset(form for words in agreement.values() for form in words)
-    grammar = Grammar(source, _keywords(sections["keywords"]), forms, slots, plots)
+    grammar = Grammar(
+        source,
+        _keywords(sections["keywords"]),
+        forms,
+        slots,
+        plots,
+        load_kinds(sections.get("documents"), slots, plots),
+        load_relations(sections.get("relations"), slots),
+        load_phrases(sections.get("nouns"), slots),
+        load_phrases(sections.get("called"), slots),
+    )
     validate(grammar)
     return grammar
 
@@ -132,7 +155,7 @@ def _shared(entry: Entry) -> dict[str, Entry]:
 
 
 def _plot(name: Entry, body: Entry, slots: Mapping[str, Slot], shared: Mapping[str, Entry]) -> Plot:
-    fields = body.fields("weight", "cast", "start", "scenes")
+    fields = body.fields("weight", "cast", "start", "scenes", "group", "lines")
     body.require("scenes")
     names = list(fields["scenes"].fields())
     scenes = {key.text(): _scene(key, scene, shared, names) for key, scene in fields["scenes"].pairs()}
@@ -140,7 +163,9 @@ def _plot(name: Entry, body: Entry, slots: Mapping[str, Slot], shared: Mapping[s
     if start not in names:
         raise fields["start"].error(f"no scene {start!r} in plot {name.text()!r}")
     cast = _cast(fields.get("cast"), slots)
-    return Plot(name.text(), _weight(fields), start, scenes, cast, name.line)
+    group = fields["group"].text() if "group" in fields else STORY
+    lines = "lines" in fields and fields["lines"].text() == "true"
+    return Plot(name.text(), _weight(fields), start, scenes, cast, group, lines, name.line)
 
 
 def _cast(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, tuple[int, ...]]:

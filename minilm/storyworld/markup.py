@@ -14,6 +14,7 @@ import regex
 from minilm.storyworld.grammar import ARTICLE, Fork, Mention, Part, Text
 
 _TOKEN = regex.compile(r"[\[\]|]|\{[^{}]*\}|[^\[\]|{}]+|[{}]")
+_ODD_SPACE = regex.compile(r"\s\s")
 _MENTION = regex.compile(r"(?:(?P<article>[aA]) )?(?P<slot>[A-Za-z_]\w*)(?:\.(?P<form>[A-Za-z_]\w*))?")
 
 
@@ -22,20 +23,31 @@ class MarkupError(ValueError):
 
 
 def parse(text: str) -> tuple[Part, ...]:
-    """The parts of a template's text.
+    """The parts of a template's text, which may have several lines.
 
     Raises:
         MarkupError: brackets or braces that do not match, a mention that is not of the forms above, spaces
             that would double, or an alternative at the very beginning that may be empty.
     """
-    if "  " in text or text != text.strip() or not text.isprintable():
-        raise MarkupError(f"single spaces only, none at either end, no line breaks: {text!r}")
-    tokens = _TOKEN.findall(text)
-    parts, rest = _sequence(tokens, inside=False)
-    if rest:
-        raise MarkupError(f"a {rest[0]!r} without its '[' in {text!r}")
+    if text != text.strip():
+        raise MarkupError(f"single spaces only, none at either end, no line breaks there: {text!r}")
+    parts = parse_piece(text)
     if not parts or _may_be_empty(parts[0]):
         raise MarkupError(f"the text begins with an alternative that may be empty: {text!r}")
+    return parts
+
+
+def parse_piece(text: str) -> tuple[Part, ...]:
+    """The parts of a text that stands within another: it may begin with a space or a line break.
+
+    Raises:
+        MarkupError: as for `parse`.
+    """
+    if _ODD_SPACE.search(text) or not text.replace("\n", "").isprintable():
+        raise MarkupError(f"single spaces and single line breaks only, never side by side: {text!r}")
+    parts, rest = _sequence(_TOKEN.findall(text), inside=False)
+    if rest:
+        raise MarkupError(f"a {rest[0]!r} without its '[' in {text!r}")
     return parts
 
 

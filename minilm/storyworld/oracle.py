@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import torch
 
-from minilm.storyworld.filtering import Filter
-from minilm.storyworld.measures import derivation_entropy, mean_length
+from minilm.storyworld.filtering import Belief, Filter
+from minilm.storyworld.measures import derivation_entropy, is_static, mean_length
 from minilm.storyworld.sampling import Story
 from minilm.storyworld.units import Encoder, Tokenizer
 from minilm.storyworld.world import Attribute, StoryWorld
@@ -95,22 +95,28 @@ class Oracle:
     def entropy_rate(self, n: int = 200, *, seed: int = 0) -> tuple[float, float]:
         """Bits per token that no model can save, and the standard error of this figure.
 
-        The entropy of a story's text over its mean number of tokens, the end-of-text token counted in both.
-        H(text) = H(derivation) - H(derivation | text): the first term and the mean length are exact, by a
-        pass over the grammar; the second is averaged over `n` stories as log P(text) - log P(derivation). It
-        varies little, and is 0 for every story of a grammar in which a text has only one derivation.
+        The entropy of a document's text over its mean number of tokens, the end-of-text token counted in both.
+        H(text) = H(derivation) - H(derivation | text): the first term and the mean length are exact, by a pass over
+        the grammar; the second is averaged over `n` documents as log P(text) - log P(derivation). It varies little,
+        and is 0 for every document of a grammar in which a text has only one derivation. Where documents ask about
+        their stories, no pass sees all of the graph, and both are averaged over the `n` documents.
 
         Raises:
             ValueError: n < 2, which leaves no standard error.
         """
         if n < 2:
             raise ValueError(f"n={n}: a standard error needs at least 2 stories")
-        stories = self.world.sample(n, seed=seed)
-        ambiguity = np.array([self.log_prob(story.text) - story.log_probability for story in stories])  # (n,)
-        automaton = self.world.automaton
-        tokens = 1 + mean_length(automaton, lambda text: len(self._encoder(text)))
-        bits = (derivation_entropy(automaton) - ambiguity.mean()) / tokens / math.log(2)
-        return float(bits), float(ambiguity.std(ddof=1) / math.sqrt(n) / tokens / math.log(2))
+        documents, automaton = self.world.sample(n, seed=seed), self.world.automaton
+        log_probs = np.array([self.log_prob(document.text) for document in documents])  # (n,)
+        if is_static(automaton):
+            tokens = 1 + mean_length(automaton, lambda text: len(self._encoder(text)))
+            ambiguity = log_probs - [document.log_probability for document in documents]
+            nats, spread = derivation_entropy(automaton) - ambiguity.mean(), ambiguity.std(ddof=1)
+        else:
+            lengths = np.array([len(self.encode(document.text)) for document in documents])  # (n,)
+            tokens, nats = lengths.mean(), -log_probs.mean()
+            spread = (log_probs + nats / tokens * lengths).std(ddof=1)
+        return float(nats / tokens / math.log(2)), float(spread / math.sqrt(n) / tokens / math.log(2))
 
     def floor(self, stories: Iterable[Story | str], attribute: Attribute | None = None) -> float:
         """The mean loss in nats per token that a perfect model has on these very stories, end-of-text included.
@@ -122,6 +128,59 @@ class Oracle:
         if not paths:
             raise ValueError("the floor of no stories is not defined: pass at least one")
         return -float(np.concatenate(paths).mean())
+
+    def target_log_prob(self, prompt: str, target: str) -> float:
+        """log P(target, end of the document | prompt), in nats, exactly.
+
+        Of a document whose last element begins where the prompt ends, the target is that element: an answer is the last
+        one, whatever number of questions a document may have. Elsewhere the prompt is any beginning of a document.
+
+        Raises:
+            ValueError: a prompt or a target that the world cannot write, with the place; a prompt that does not end
+                where a token does.
+        """
+        return float(self._target_path(prompt, target).sum())
+
+    def target_floor(self, pairs: Iterable[tuple[str, str]]) -> float:
+        """The mean loss in nats per token of targets, their ends included, that a perfect model has given their prompts.
+
+        Raises:
+            ValueError: no pairs, or one that `target_log_prob` refuses.
+        """
+        paths = [self._target_path(prompt, target) for prompt, target in pairs]
+        if not paths:
+            raise ValueError("the floor of no targets is not defined: pass at least one (prompt, target)")
+        return -float(np.concatenate(paths).mean())
+
+    def _target_path(self, prompt: str, target: str) -> np.ndarray:
+        """log P of each token of the target, and of the end: (T + 1,)."""
+        given, asked = self.tokenizer.encode(prompt), self.encode(target)
+        if self.encode(prompt + target) != [*given, *asked]:
+            raise ValueError(
+                f"the prompt must end where a token does, not between {prompt[-20:]!r} and {target[:20]!r}: "
+                "leave the space before a word to the target"
+            )
+        filter_ = self._filter(None)
+        belief = self._after(filter_, filter_.start(), given, prompt, "prompt", [])
+        chances: list[float] = []
+        self._after(filter_, filter_.at_target(belief), asked, target, "target", chances)
+        return np.log(chances)
+
+    def _after(
+        self, filter_: Filter, belief: Belief, ids: list[int], text: str, what: str, chances: list[float]
+    ) -> Belief:
+        """The belief after more tokens, whose probabilities are added to `chances`."""
+        for place, token in enumerate(ids):
+            chance = filter_.next_tokens(belief).get(token, 0.0)
+            if not chance > 0:
+                known = self.tokenizer.decode(ids[:place])
+                raise ValueError(
+                    f"no document has this {what}: after {known[-60:]!r} cannot come "
+                    f"{text[len(known) :][:40] or 'its end'!r} (token {place} of the {what}, letter {len(known)})"
+                )
+            chances.append(chance)
+            belief = filter_.read(belief, token, chance)
+        return belief
 
     def encode(self, text: str) -> list[int]:
         """The ids of a whole story, its end-of-text token last."""

@@ -8,11 +8,24 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import regex
 
 from minilm.storyworld.attributes import Condition, Outlook
-from minilm.storyworld.automaton import FREE, Automaton, Branch, End, Say, Told, Write
+from minilm.storyworld.automaton import (
+    FREE,
+    TARGET_MARK,
+    Automaton,
+    Branch,
+    Differ,
+    End,
+    Mark,
+    Recall,
+    Say,
+    Told,
+    Write,
+)
 from minilm.storyworld.grammar import HERO, Fact, Filler, Mention
 
 _SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")
@@ -20,11 +33,12 @@ _SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")
 
 @dataclass(frozen=True)
 class Story:
-    """A story and what is true of it."""
+    """A document, most often a story, and what is true of it."""
 
     text: str
     attributes: Mapping[str, str | tuple[str, ...]]
-    """"keyword": those that occur, in the grammar's order; "ending"; "plot"; "hero"."""
+    """"kind"; "keyword": those that occur in what is told, in the grammar's order; "ending", "open" where the story is
+    cut; "plot"; "hero". Of several examples in one document: the plot and ending of the last, the hero of the first."""
     facts_of: tuple[tuple[tuple[str, str, str], ...], ...]
     """The (subject, relation, object) triples that each passage tells."""
     bindings: Mapping[str, str]
@@ -32,9 +46,22 @@ class Story:
     scenes: tuple[str, ...]
     """The scenes it went through."""
     passages: tuple[str, ...]
-    """What each scene said; joined by spaces they are the text."""
+    """What each scene said; in a plain story they are, joined by spaces, the text."""
+    target_start: int | None
+    """Where in the text its last element begins, in characters: the story that was asked for, the last answer. None
+    where there is nothing before it."""
     log_probability: float
     """Natural log of the probability of the choices that made it (without any condition)."""
+
+    @property
+    def prompt(self) -> str:
+        """All that stands before the target; empty where there is no target."""
+        return self.text[: self.target_start or 0]
+
+    @property
+    def target(self) -> str:
+        """The last element; with `prompt` before it, it is the text."""
+        return self.text[self.target_start or 0 :]
 
     @property
     def facts(self) -> tuple[tuple[str, str, str], ...]:
@@ -79,7 +106,7 @@ class Sampler:
 
     def __init__(self, automaton: Automaton, condition: Condition | None = None) -> None:
         self.automaton, self.condition = automaton, condition
-        self._choices: dict[tuple[int, bool], _Choice] = {}
+        self._choices: dict[tuple[Any, Any], _Choice] = {}
         self.keywords = tuple(automaton.grammar.keywords)
         self.fillers = {name: slot.fillers for name, slot in automaton.grammar.slots.items()}
 
@@ -87,11 +114,20 @@ class Sampler:
         """Story number `index` of the stream `seed`: the same whatever else is drawn."""
         return _Telling(self, random.Random(f"{seed}/{index}")).tell()
 
+    def settles(self, node: Write) -> bool:
+        """Whether saying a text with keywords settles the condition."""
+        self.condition.h(node.next)
+        return self.condition.after(node, FREE).settled
+
     def choice(self, index: int, settled: bool) -> _Choice:
         """The ways on from a node, weighted by h unless settled."""
         key = index, settled
         if key not in self._choices:
-            self._choices[key] = _Choice(self._options(self.automaton.nodes[index], settled))
+            node = self.automaton.nodes[index]
+            alike = (node.mention.slot, node.pool) if settled and isinstance(node, Say) else key
+            if alike not in self._choices:
+                self._choices[alike] = _Choice(self._options(node, settled))
+            self._choices[key] = self._choices[alike]
         return self._choices[key]
 
     def _options(self, node: Branch | Say, settled: bool) -> list[tuple[float, float, int, bool]]:
@@ -104,7 +140,8 @@ class Sampler:
 
     def _outlook(self, node: Branch | Say, target: int) -> Outlook:
         if isinstance(node, Branch):
-            return Outlook(self.condition.h[target], False)
+            return Outlook(self.condition.h(target), False)
+        self.condition.h(node.next)
         return self.condition.after(node, target)
 
 
@@ -115,10 +152,14 @@ class _Telling:
         self.sampler, self.rng = sampler, rng
         self.settled = sampler.condition is None
         self.bound: dict[str, Filler] = {}
+        self.hero = ""
+        self.text: list[str] = []
+        self.target_start: int | None = None
         self.passage: list[str] = []
         self.passages: list[str] = []
         self.scenes: list[str] = []
         self.facts: list[tuple[tuple[str, str, str], ...]] = []
+        self.memory: tuple[int, ...] = ()
         self.keywords: set[str] = set()
         self.log_probability = 0.0
 
@@ -132,10 +173,13 @@ class _Telling:
         return self._choose(index)
 
     def write(self, index: int, node: Write) -> int:
-        self.passage.append(node.text)
+        self._speak(node.text)
+        if node.forget:
+            self.bound.clear()
+            self.memory = ()
         if node.keywords:
             self.keywords |= node.keywords
-            self.settled = self.settled or self.sampler.condition.after(node, FREE).settled
+            self.settled = self.settled or self.sampler.settles(node)
         return node.next
 
     def say(self, index: int, node: Say) -> int:
@@ -145,15 +189,38 @@ class _Telling:
             filler = self.sampler.fillers[name][self._choose(index)]
             if node.slot != FREE:
                 self.bound[name] = filler
-        self.passage.append(node.mention.say(filler))
+                self.hero = self.hero or (filler.text if name == HERO else "")
+        self._speak(node.mention.say(filler))
         return node.next
 
+    def differ(self, index: int, node: Differ) -> int:
+        fillers = self.sampler.fillers[node.mention.slot]
+        others = [fillers[i] for i in node.pool if fillers[i] is not self.bound[node.mention.slot]]
+        self.log_probability -= math.log(len(others))
+        self._speak(node.mention.say(self.rng.choice(others)))
+        return node.next
+
+    def mark(self, index: int, node: Mark) -> int:
+        if node.what == TARGET_MARK:
+            self.target_start = sum(map(len, self.text))
+        else:
+            self.passage.clear()
+        return node.next
+
+    def _speak(self, text: str) -> None:
+        self.text.append(text)
+        self.passage.append(text)
+
     def told(self, index: int, node: Told) -> int:
-        self.passages.append("".join(self.passage).lstrip())
+        self.passages.append("".join(self.passage).strip())
         self.passage.clear()
         self.scenes.append(node.scene)
         self.facts.append(tuple(self._fact(fact) for fact in node.template.facts))
+        self.memory += node.facts
         return node.next
+
+    def recall(self, index: int, node: Recall) -> int:
+        return self.sampler.automaton.recall(index, self.memory)
 
     def _choose(self, index: int) -> int:
         choice = self.sampler.choice(index, self.settled)
@@ -171,16 +238,25 @@ class _Telling:
 
     def _story(self, end: End) -> Story:
         keywords = tuple(word for word in self.sampler.keywords if word in self.keywords)
-        hero = self.bound[HERO].text
+        known = {"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: self.hero}
         return Story(
-            text=" ".join(self.passages),
-            attributes={"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: hero},
+            text="".join(self.text),
+            attributes={"kind": end.kind, **known},
             facts_of=tuple(self.facts),
             bindings={name: filler.text for name, filler in self.bound.items()},
             scenes=tuple(self.scenes),
             passages=tuple(self.passages),
+            target_start=self.target_start,
             log_probability=self.log_probability,
         )
 
 
-_STEPS = {Branch: _Telling.branch, Write: _Telling.write, Say: _Telling.say, Told: _Telling.told}
+_STEPS = {
+    Branch: _Telling.branch,
+    Write: _Telling.write,
+    Say: _Telling.say,
+    Differ: _Telling.differ,
+    Told: _Telling.told,
+    Mark: _Telling.mark,
+    Recall: _Telling.recall,
+}

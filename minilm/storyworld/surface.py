@@ -25,10 +25,13 @@ class SurfaceError(ValueError):
     """Words that run together, a small letter at a sentence's start, or a template with no sentence's end."""
 
 
-def check_surface(parts: tuple[Part, ...], spoken: Spoken) -> None:
-    """Walk all neighbours in a template; `SurfaceError` for the first pair that is wrong."""
+def check_surface(parts: tuple[Part, ...], spoken: Spoken, lines: bool = False) -> None:
+    """Walk all neighbours in a template; `SurfaceError` for the first pair that is wrong.
+
+    Where each scene is a line of its own (`lines`), it may end without a full stop: "Dear Mia,".
+    """
     for last in _walk(parts, {_START}, spoken):
-        if not last.rstrip(_QUOTES).endswith((".", "!", "?")):
+        if not lines and not last.rstrip(_QUOTES).endswith((".", "!", "?")):
             raise SurfaceError(f"a template must end with . ! or ?, this one can end with {last!r}")
 
 
@@ -56,6 +59,6 @@ def _follow(before: set[str], text: str) -> str:
 def _check_step(left: str, right: str) -> None:
     if left != _START and fuses(left, right):
         raise SurfaceError(f"{left!r} and {right!r} run together here: part them with a space, or use a form")
-    if left in _SENTENCE_ENDS and right.strip()[0].islower():
+    if left in _SENTENCE_ENDS and right.strip()[:1].islower():
         where = "the template's start" if left == _START else f"{left!r}"
         raise SurfaceError(f"a capital must follow {where}, not {right!r}: in braces, {{Hero}} writes one")

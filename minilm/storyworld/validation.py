@@ -94,7 +94,7 @@ def _check_template(grammar: Grammar, plot: Plot, template: Template) -> None:
     for mention in (m for parts in told for m in mentions(parts)):
         _check_mention(grammar, plot, template, mention)
     try:
-        check_surface(template.parts, lambda mention: _spoken(grammar, plot, mention))
+        check_surface(template.parts, lambda mention: _spoken(grammar, plot, mention), lines=plot.lines)
     except SurfaceError as error:
         raise _fault(grammar, template, str(error)) from None
 
@@ -120,6 +120,20 @@ def refers(mention: Mention) -> bool:
 def _spoken(grammar: Grammar, plot: Plot, mention: Mention) -> set[str]:
     """All that a mention may write in this plot."""
     return {mention.say(filler) for filler in grammar.pool(plot, mention.slot)}
+
+
+def always_bound(grammar: Grammar, plot: Plot) -> frozenset[str]:
+    """The slots that every whole story of a plot mentions."""
+    ends = []
+    before: dict[str, frozenset[str]] = {plot.start: frozenset()}
+    for scene in _scene_order(grammar, plot):
+        for template in scene.templates:
+            bound = _bound_after(grammar, template, template.parts, before[scene.name])
+            for name in successors(scene, template):
+                before[name] = before.get(name, bound) & bound
+            if scene.ending:
+                ends.append(bound)
+    return frozenset.intersection(*ends)
 
 
 def _check_binding(grammar: Grammar, plot: Plot) -> None:

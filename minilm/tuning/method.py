@@ -17,6 +17,9 @@ from minilm.model.model import MiniLM
 from minilm.model.sites import Delta, Place
 from minilm.training.config import TrainingConfig
 
+STEPS = 400
+"""Optimizer steps of a recipe that names none: less than a minute for the bundled base on two CPU cores."""
+
 
 class Attachment(nn.Module):
     """What a method adds to one base model; the base itself is never changed.
@@ -74,7 +77,9 @@ class Method(ABC):
     acts_at: ClassVar[str]
     """Sites of the model where it acts, in words."""
     published: ClassVar[dict[str, Any]] = {}
-    """Training settings of the paper's recipe, for models of GPT-2's size."""
+    """Training settings of the paper, for models of GPT-2's size."""
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-2}
+    """Training settings for the bundled base: the best of `benchmarks/results/rates.json`."""
 
     @abstractmethod
     def build(self, base: MiniLM) -> Attachment:
@@ -84,9 +89,23 @@ class Method(ABC):
             ValueError: the settings do not fit the model.
         """
 
-    def recipe(self, **changes: Any) -> TrainingConfig:
-        """The paper's training settings, any of them changed. Small models stand far larger learning rates."""
-        return TrainingConfig(**{"optimizer": "adamw", **self.published, **changes})
+    def recipe(self, *, paper: bool = False, **changes: Any) -> TrainingConfig:
+        """Training settings that learn on a small base in any number of steps; any of them may be changed.
+
+        The rate is the one that `benchmarks/rates.py` found best on the bundled base, far above what suits a model of
+        GPT-2's size, and it is reached after a tenth of the steps.
+
+        Args:
+            paper: the published settings instead, with their own warm-up (often 500 steps).
+
+        Raises:
+            ValueError: a setting is out of range.
+        """
+        if paper:
+            return TrainingConfig(**{"optimizer": "adamw", **self.published, **changes})
+        steps = changes.get("steps", STEPS)
+        ours = {"optimizer": "adamw", "steps": steps, "warmup_steps": int(steps) // 10}
+        return TrainingConfig(**{**ours, **self.suited, **changes})
 
     def settings(self) -> dict[str, Any]:
         """The fields, as a saved file keeps them."""

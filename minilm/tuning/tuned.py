@@ -234,13 +234,13 @@ def attach(model: MiniLM, methods: Method | Sequence[Method] | Mapping[str, Meth
         raise ValueError(
             "this model is tuned already: attach all methods at once, attach(base, [one, other])"
         )
-    named = methods if isinstance(methods, Mapping) else _by_name(methods)
+    named = methods if isinstance(methods, Mapping) else by_name(methods)
     if not named:
         raise ValueError("there is nothing to attach: the list of methods is empty")
     return TunedModel(model, named)
 
 
-def _by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
+def by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
     """Methods under their own names."""
     named: dict[str, Method] = {}
     for method in [methods] if isinstance(methods, Method) else methods:

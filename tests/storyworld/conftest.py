@@ -34,8 +34,15 @@ def mini_tokenizer(mini_stories: list[Told]) -> BPETokenizer:
 
 
 @pytest.fixture(scope="session")
-def course() -> StoryWorld:
+def documents() -> StoryWorld:
+    """The course's world, with all its kinds of document."""
     return StoryWorld()
+
+
+@pytest.fixture(scope="session")
+def course(documents: StoryWorld) -> StoryWorld:
+    """The course's stories."""
+    return documents.only("story")
 
 
 @pytest.fixture(scope="session")

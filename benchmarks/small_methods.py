@@ -1,0 +1,88 @@
+"""The methods that the benchmarks compare, each in a size of at most 2% of the bundled base; and how one run is made."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from cells import RESULTS
+
+from minilm import BPETokenizer, MiniLM, load_pretrained, tune
+from minilm.adaptation.encoded import EncodedTask
+from minilm.adaptation.task_model import TaskModel
+from minilm.system.devices import flush_denormals
+from minilm.tuning import (
+    MAM,
+    Adapter,
+    BitFit,
+    FullFineTuning,
+    Inducer,
+    LoRA,
+    MAMInducer,
+    Method,
+    ParallelAdapter,
+    Prefix,
+    Prompt,
+)
+from minilm.tuning.saving import fingerprint
+
+METHODS: dict[str, Method] = {
+    "fine-tuning": FullFineTuning(),
+    "lora": LoRA(4),
+    "adapter": Adapter(8),
+    "inducer": Inducer(2, 4),
+    "parallel-adapter": ParallelAdapter(8),
+    "prefix": Prefix(8, hidden=128),
+    "mam": MAM(4, 4, 1.0, hidden=128),
+    "mam-inducer": MAMInducer(2, 2, query_rank=2, bottleneck=4),
+    "bitfit": BitFit(),
+    "prompt": Prompt(16),
+}
+"""Row -> the method in a size that stores at most `SHARE` of the base."""
+SHARE = 0.02
+
+
+def options(description: str | None, out: str, **numbers: int) -> argparse.Namespace:
+    """The arguments that all these benchmarks take: the rows, the base, the results file, and some whole numbers."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("rows", nargs="*", help="only these; all if none is named")
+    parser.add_argument("--base", default="storyworld", help="a bundled checkpoint or a folder")
+    parser.add_argument("--out", type=Path, default=RESULTS / out, help="where the results are kept")
+    for name, default in numbers.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    return parser.parse_args()
+
+
+def base_of(name: str) -> tuple[MiniLM, BPETokenizer, str]:
+    """A base, its tokenizer and its fingerprint."""
+    flush_denormals()
+    model, tokenizer = load_pretrained(name)
+    return model, tokenizer, fingerprint(model)
+
+
+def run(base: MiniLM, task: EncodedTask, method: Method, steps: int, seed: int, **training: Any) -> TaskModel:
+    """One tuned model, without a word; evaluated at the end only."""
+    settings = {"device": "cpu", "evaluate_every": steps, "progress": False, **training}
+    return tune(base, task.tokenizer, method, task, steps=steps, seed=seed, **settings)
+
+
+def from_scratch(base: MiniLM, seed: int) -> MiniLM:
+    """A model of the base's shape that has read nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MiniLM(base.config).eval()
+
+
+class Clock:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self.started = time.perf_counter()
+
+    def __call__(self) -> float:
+        return time.perf_counter() - self.started
