@@ -16,6 +16,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from minilm.system.checks import whole
+
 Gram = tuple[int, ...]
 
 
@@ -50,8 +52,8 @@ class NGramModel:
     """
 
     def __init__(self, tokens: Sequence[int], vocab_size: int, n: int = 5):
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        whole("n", n, least=1)
+        whole("vocab_size", vocab_size, least=1)
         if len(tokens) < n:
             raise ValueError(f"a text of {len(tokens)} tokens is too short to count {n}-grams")
         self.n, self.vocab_size = n, vocab_size
