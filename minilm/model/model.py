@@ -168,8 +168,9 @@ class MiniLM(nn.Module):
 
     def new_pass(self, sites: Sites = NO_SITES, cache: KVCache | None = None) -> Pass:
         """What a pass carries that begins now, in this thread."""
-        here, recorder = conditions(), self.recorder
-        explicit = here.explicit or self.original.explicit_attention or recorder is not None
+        here, original = conditions(), self.original
+        recorder = here.recorder_of(original)
+        explicit = here.explicit or original.explicit_attention or recorder is not None
         return Pass(sites, cache, recorder, explicit, self.training and not here.evaluating)
 
     def embed(self, tokens: Tensor, context: Pass) -> Tensor:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from minilm.generation.requests import check_top_p
 from minilm.generation.sampling import keep_nucleus
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
@@ -46,8 +47,7 @@ class Experts(nn.Module):
                     f"an expert with {each.config.vocab_size} tokens cannot speak to a base with "
                     f"{base.config.vocab_size}: all three must share one tokenizer"
                 )
-        if top_p is not None and not 0 < top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p}")
+        check_top_p(top_p)
         self.base, self.expert, self.anti_expert = base, expert, anti_expert
         self.strength, self.top_p = strength, top_p
         self.training = False  # the three models keep their own modes; here they are evaluated

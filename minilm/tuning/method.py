@@ -44,15 +44,15 @@ class Attachment(nn.Module):
         return dict(self.named_parameters())
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `stored` returned.
+        """Take over what `stored` returned, in the precision that it has there.
 
         Raises:
-            ValueError: a tensor is missing, superfluous or of another shape; the message names it.
+            ValueError: a tensor is missing, superfluous, of another shape or of whole numbers; the message names it.
         """
         parameters = dict(self.named_parameters())
         check_shapes({name: parameter.shape for name, parameter in parameters.items()}, tensors)
         for name, parameter in parameters.items():
-            parameter.data.copy_(tensors[name])
+            parameter.data = tensors[name].to(parameter.device, copy=True)
 
     def merge_into(self, model: MiniLM) -> None:
         """Write the same change into a copy of the base, for methods that can.
@@ -102,3 +102,5 @@ def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> No
             raise ValueError(
                 f"{name} should hold {wanted}, but holds {there}: was it made for another model?"
             )
+        if not tensors[name].is_floating_point():
+            raise ValueError(f"{name} should hold fractions, but holds {tensors[name].dtype}")

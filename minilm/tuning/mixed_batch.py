@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from minilm.generation.requests import check_model
 from minilm.model.attention import Attended
 from minilm.model.cache import KVCache
 from minilm.model.model import MiniLM, Output
 from minilm.model.sites import AttentionDelta, Memory, Reading, Sites
+from minilm.model.tokens import check_tokens, in_words
 from minilm.tuning.tuned import TunedModel
 
 
@@ -34,8 +36,12 @@ class MixedBatch:
     training = False
 
     def __init__(self, models: Sequence[TunedModel | MiniLM]):
+        if not isinstance(models, list | tuple):
+            raise ValueError(f"models must be a list of models, one for each row, not {in_words(models)}")
         if not models:
             raise ValueError("a mixed batch needs a model for each of its rows, but there are none")
+        for model in models:
+            check_model(model)
         self.models = list(models)
         bases = {id(getattr(model, "base", model)) for model in models}
         if len(bases) > 1:
@@ -65,6 +71,7 @@ class MixedBatch:
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
     ) -> Output:
         """Next-token logits for tokens (B, T), B being the number of models."""
+        check_tokens(tokens)
         if tokens.size(0) != len(self.models):
             raise ValueError(f"{tokens.size(0)} rows of tokens for a batch of {len(self.models)} models")
         if attribute is not None and not self.takes_attribute:

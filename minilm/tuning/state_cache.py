@@ -22,6 +22,7 @@ from minilm.model.model import MiniLM, Output
 from minilm.model.passes import evaluating
 from minilm.model.sites import Reading
 from minilm.system.atomic import SaveError
+from minilm.system.checks import whole
 from minilm.tuning.kept import multiplied_in, version
 from minilm.tuning.saving import fingerprint
 from minilm.tuning.state_store import RowStore
@@ -57,9 +58,7 @@ class CachedBase(nn.Module):
         super().__init__()
         check_acts_after(tuned)
         self.tuned, base = tuned, tuned.base
-        self.width = tuned.window if width is None else width
-        if not 1 <= self.width <= tuned.window:
-            raise ValueError(f"width must lie in 1 .. {tuned.window}, the model's window, not {self.width}")
+        self.width = tuned.window if width is None else whole("width", width, 1, tuned.window)
         self.layers = kept_layers(tuned)
         self.fingerprint, self.version = fingerprint(base), version_of(base)
         about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}

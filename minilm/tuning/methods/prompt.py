@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.tokens import id_row
+from minilm.system.checks import whole
 from minilm.tuning.method import Attachment, Method
 
 
@@ -64,16 +66,17 @@ def first_vectors(base: MiniLM, settings: Prompt) -> Tensor:
 
 def check_virtual_tokens(length: int, init: str | tuple[int, ...], choices: tuple[str, ...]) -> None:
     """Raise ValueError for lengths below one, unknown ways to start, and a start of another length."""
-    if length < 1:
-        raise ValueError(f"a length of {length} leaves nothing to train: it must be at least 1")
-    if isinstance(init, str) and init not in choices:
+    whole("length", length, least=1)
+    if isinstance(init, str) and init in choices:
+        return
+    if not isinstance(init, list | tuple):
         raise ValueError(f"init must be one of {', '.join(choices)} or {length} token ids, not {init!r}")
-    if not isinstance(init, str) and len(init) != length:
+    if len(id_row(init, "init")) != length:
         raise ValueError(f"init holds {len(init)} token ids, but the length is {length}: make them equal")
 
 
 def token_ids(ids: tuple[int, ...], base: MiniLM) -> Tensor:
     """The ids as a tensor (l,), all of them known to the base."""
-    tokens = torch.tensor([ids])
-    base.check(tokens)
-    return tokens[0]
+    tokens = id_row(ids, "init")
+    base.check(tokens[None])
+    return tokens
