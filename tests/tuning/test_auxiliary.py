@@ -281,7 +281,10 @@ def test_bad_attributes_are_one_clear_error(base, tokens, method, attribute, com
     ("make", "complaint"),
     [
         (lambda base: attach(base, Auxiliary(feature_layers=3)), "feature_layers is 3, but the base has 2"),
-        (lambda base: Auxiliary(feature_layers=-1), "feature_layers must be a whole number of at least 0, not -1"),
+        (
+            lambda base: Auxiliary(feature_layers=-1),
+            "feature_layers must be a whole number of at least 0, not -1",
+        ),
         (lambda base: Auxiliary(d_model=6, n_head=4), "d_model=6 is not divisible by n_head=4"),
         (lambda base: Auxiliary(attribute_length=0), "attribute_length must be a whole number of at least 1"),
         (lambda base: Auxiliary(columns=(2, 2)), r"first < end, not \(2, 2\)"),

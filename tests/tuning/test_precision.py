@@ -17,6 +17,7 @@ KINDS = {type(case).name: case for case in reversed(CASES.values()) if not isins
 TOLERANCE = {torch.bfloat16: 0.25, torch.float16: 0.03, torch.float64: 1e-4}
 """Of logits around 5, read off by a base of this precision."""
 
+
 class OneBatch:
     """The same texts at every step, so that the loss falls from step to step."""
 
@@ -53,7 +54,9 @@ def test_it_learns_and_the_base_keeps_every_bit(base, method, precision):
     before = [weight.clone() for weight in base.state_dict().values()]
     tuned = attach(base, method)
     config = TrainingConfig(steps=12, optimizer="adamw", learning_rate=0.03, warmup_steps=0, device="cpu")
-    losses = torch.tensor([record.loss for record in train(tuned, OneBatch(), config, progress=False).records])
+    losses = torch.tensor(
+        [record.loss for record in train(tuned, OneBatch(), config, progress=False).records]
+    )
     assert losses.isfinite().all()
     assert losses[-1] < losses[0] - 0.02
     assert all(map(torch.equal, before, base.state_dict().values()))
