@@ -63,7 +63,7 @@ def check_lengths(lengths: Tensor, tokens: Tensor) -> None:
     known = isinstance(lengths, Tensor) and lengths.dtype == torch.int64 and lengths.shape == (n_row,)
     if not known or not 1 <= int(lengths.min()) <= int(lengths.max()) <= width:
         raise ValueError(
-            f"lengths must lie in 1 .. {width}, the width of the batch, one for each of the {n_row} rows, not {lengths!r}"
+            f"lengths must lie in 1 .. {width}, the width of the batch, one for each of the {n_row} rows, not {in_words(lengths)}"
         )
 
 

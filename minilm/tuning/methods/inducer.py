@@ -30,7 +30,7 @@ from minilm.model.attention import Attended
 from minilm.model.model import MiniLM
 from minilm.model.passes import dropout
 from minilm.model.sites import AttentionDelta
-from minilm.system.checks import flag, one_of, whole
+from minilm.system.checks import flag, number, one_of, share, whole
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.methods.lora import LoRA, LowRank
@@ -74,8 +74,8 @@ class Inducer(Method):
             whole(name, getattr(self, name), least)
         for name in ("extend_value", "gating"):
             flag(name, getattr(self, name))
-        if self.query_rank:
-            self.query_lora  # noqa: B018 - to be validated now
+        number("query_alpha", self.query_alpha)
+        share("query_dropout", self.query_dropout)
 
     @classmethod
     def adaptive(cls, value_bottleneck: int = 108, **settings) -> Inducer:
