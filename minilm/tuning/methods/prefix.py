@@ -13,7 +13,7 @@ which is dropped when training is over: what it produces is all that is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -54,6 +54,9 @@ class Prefix(Method):
         check_virtual_tokens(self.length, self.init, ("random",))
         if self.hidden < 1:
             raise ValueError(f"the prefix's network needs a width of at least 1, not hidden={self.hidden}")
+
+    def as_stored(self) -> Prefix:
+        return replace(self, reparameterize=False, init="random")
 
     def build(self, base: MiniLM) -> PrefixAttachment:
         return PrefixAttachment(base, self)
