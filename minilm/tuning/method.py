@@ -84,6 +84,14 @@ class Method(ABC):
             ValueError: the settings do not fit the model.
         """
 
+    def as_stored(self) -> Method:
+        """The same method as it stands once training is over, without what only the start of training needs.
+
+        What it builds stores tensors of the same names and shapes. It is built when stored tensors are to be restored,
+        first on a base without memory (torch's device "meta"), so it must not look at the base's numbers.
+        """
+        return self
+
     def recipe(self, **changes: Any) -> TrainingConfig:
         """The paper's training settings, any of them changed. Small models stand far larger learning rates."""
         return TrainingConfig(**{"optimizer": "adamw", **self.published, **changes})

@@ -9,6 +9,7 @@ import torch
 
 from minilm import MiniLM, ModelConfig
 from minilm.checkpoints.tensors import CheckpointError
+from minilm.system.manifest import MANIFEST
 from minilm.tuning import LoRA, Prefix, attach, load
 from tests.tuning.conftest import METHODS as CASES
 from tests.tuning.conftest import attach_and_stir
@@ -23,7 +24,8 @@ def test_saved_and_loaded_gives_the_same_logits(base, tokens, tmp_path, method):
     loaded = load(base, tmp_path / "adapter")
     torch.testing.assert_close(loaded(tokens).logits, expected, atol=1e-6, rtol=1e-6)
     assert loaded.count().stored == stored
-    size = sum(file.stat().st_size for file in (tmp_path / "adapter").iterdir())
+    files = [file for file in (tmp_path / "adapter").iterdir() if file.name != MANIFEST]
+    size = sum(file.stat().st_size for file in files)
     assert abs(size - 4 * stored) <= 0.01 * 4 * stored + 4096
 
 
@@ -37,7 +39,9 @@ def test_a_loaded_prefix_trains_on_without_its_network(base, tokens, tmp_path):
 
 @pytest.fixture
 def saved(base, tmp_path):
-    attach_and_stir(base, LoRA(rank=2)).save(tmp_path / "adapter")
+    tuned = attach_and_stir(base, LoRA(rank=2))
+    tuned.save(tmp_path / "adapter")
+    tuned.detach()
     return tmp_path / "adapter"
 
 
@@ -60,6 +64,9 @@ def test_missing_foreign_and_damaged_files(base, saved, tmp_path):
         load(base, tmp_path / "nowhere")
     weights = (saved / "adapter.safetensors").read_bytes()
     (saved / "adapter.safetensors").write_bytes(weights[:-8])
+    with pytest.raises(CheckpointError, match="adapter.safetensors is damaged, truncated or changed"):
+        load(base, saved)
+    (saved / MANIFEST).unlink()  # from here on, as if another program had written it
     with pytest.raises(CheckpointError, match="adapter.safetensors is truncated"):
         load(base, saved)
     assert all(weight.requires_grad for weight in base.parameters())  # nothing stays attached

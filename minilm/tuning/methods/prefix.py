@@ -13,7 +13,7 @@ which is dropped when training is over: what it produces is all that is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -59,6 +59,9 @@ class Prefix(Method):
         whole("fit_steps", self.fit_steps, least=0)
         flag("reparameterize", self.reparameterize)
         flag("shift_positions", self.shift_positions)
+
+    def as_stored(self) -> Prefix:
+        return replace(self, reparameterize=False, init="random")
 
     def build(self, base: MiniLM) -> PrefixAttachment:
         return PrefixAttachment(base, self)

@@ -6,7 +6,7 @@ never predicted, and the loss is over the text alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -37,6 +37,9 @@ class Prompt(Method):
 
     def __post_init__(self) -> None:
         check_virtual_tokens(self.length, self.init, ("random", "vocabulary"))
+
+    def as_stored(self) -> Prompt:
+        return replace(self, init="random")
 
     def build(self, base: MiniLM) -> PromptAttachment:
         return PromptAttachment(base, self)
