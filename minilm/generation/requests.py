@@ -77,10 +77,14 @@ def check_draws(model, seed: int | None, stop_token: int | None, attribute: Tens
         whole("stop_token", stop_token, 0, model.config.vocab_size - 1)
 
 
+class NonFiniteLogitsError(ValueError):
+    """The model's logits hold NaN or infinity: there is nothing to draw from."""
+
+
 def check_finite(probability: Tensor) -> None:
-    """Raise ValueError if the logits that a token (B,) was drawn by held NaN, or infinity: then its probability is NaN."""
+    """Raise NonFiniteLogitsError if the logits that a token (B,) was drawn by held NaN, or infinity: then its probability is NaN."""
     if probability.isnan().any():
-        raise ValueError(
+        raise NonFiniteLogitsError(
             "the model's logits are not finite: its weights hold NaN or infinite numbers, or overflow"
         )
 

@@ -7,7 +7,7 @@ may change passes through `sites`; the model itself names no method.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,24 +17,10 @@ from torch import Tensor, nn
 from minilm.model.attention import Attended, attend
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Output, Reading
 from minilm.model.passes import Pass, Recorder, conditions, unrecorded
-from minilm.model.sites import NO_SITES, Reading, Sites, before_text, concatenate_rows, hide_absent_slots
+from minilm.model.sites import NO_SITES, Sites, before_text, concatenate_rows, hide_absent_slots
 from minilm.model.tokens import check_ids, check_tokens
-
-
-@dataclass
-class Output:
-    """What one forward pass returns."""
-
-    logits: Tensor
-    """(B, T, vocab): row t scores the token after tokens[:, t]."""
-    states: list[Tensor]
-    """Residual stream (B, T, d) entering block 0 and leaving every block."""
-
-    @property
-    def hidden(self) -> Tensor:
-        """(B, T, d): the residual stream after the last block, before the final LayerNorm."""
-        return self.states[-1]
 
 
 class CausalSelfAttention(nn.Module):
@@ -216,6 +202,16 @@ class MiniLM(nn.Module):
     def identity(self) -> dict[str, Any]:
         """What decides its results besides its weights, for a training run to know its checkpoint by."""
         return asdict(self.config)
+
+    @property
+    def base(self) -> MiniLM:
+        """A base is its own."""
+        return self
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether it reads an attribute: only tuned models may."""
+        return False
 
     @property
     def window(self) -> int:

@@ -19,7 +19,7 @@ from minilm.model.sites import NO_SITES, Sites
 if TYPE_CHECKING:
     from minilm.model.attention import Attended
     from minilm.model.cache import KVCache
-    from minilm.model.sites import Reading
+    from minilm.model.interface import Reading
 
 T = TypeVar("T")
 

@@ -11,26 +11,37 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from minilm.checkpoints.tensors import fits
+from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
 from minilm.system.atomic_folder import atomic_folder
 from minilm.system.errors import SaveError
-
-if TYPE_CHECKING:
-    from minilm.tuning.tuned import TunedModel
+from minilm.tuning.method import Attachment, Method
 
 FORMAT, VERSION = "minilm adapter", 1
 KIND = "adapter"
 SETTINGS, WEIGHTS = "adapter.json", "adapter.safetensors"
 
 
-def save(tuned: TunedModel, folder: str | Path) -> Path:
+class Tuned(Protocol):
+    """What is looked at when a tuned model is saved."""
+
+    methods: dict[str, Method]
+    attachments: Mapping[str, Attachment]
+
+    @property
+    def config(self) -> ModelConfig: ...
+    @property
+    def base(self) -> MiniLM: ...
+
+
+def save(tuned: Tuned, folder: str | Path) -> Path:
     """Write what has to be kept of a tuned model. Other files in the folder stay as they are.
 
     Raises:
@@ -65,7 +76,7 @@ def json_text(content: dict[str, Any], folder: str | Path) -> str:
         raise SaveError(f"nothing was saved in {folder}: a setting cannot be written ({error})") from None
 
 
-def description(tuned: TunedModel) -> dict[str, Any]:
+def description(tuned: Tuned) -> dict[str, Any]:
     """What `adapter.json` says."""
     return {
         "format": FORMAT,

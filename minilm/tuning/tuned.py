@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
+from minilm.model.interface import OnBase, Output
+from minilm.model.model import MiniLM
 from minilm.model.sites import Sites
 from minilm.model.tokens import in_words
 from minilm.system.content_digests import digest
@@ -32,7 +32,7 @@ from minilm.tuning.precision import converted, in_precision, precision_of, train
 from minilm.tuning.saving import save
 
 
-class TunedModel(nn.Module):
+class TunedModel(OnBase, nn.Module):
     """Reads and generates like a `MiniLM`. Make one with `attach`."""
 
     def __init__(self, base: MiniLM, methods: Mapping[str, Method]):
@@ -64,19 +64,9 @@ class TunedModel(nn.Module):
         return self._base[0]
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
-
-    @property
     def window(self) -> int:
         """Tokens of text that one pass can read: the context, less what virtual tokens take up."""
         return self.base.window - self.position_offset - self.n_virtual
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.base.device
 
     def sites(self) -> Sites:
         """What stands where in the next pass."""

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Pass
 from minilm.model.side_caches import own_cache
-from minilm.model.sites import Reading
 from minilm.system.checks import whole
 from minilm.tuning.attributes import check_attribute
 from minilm.tuning.guidance import Strength, check_strength

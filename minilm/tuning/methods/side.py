@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
-from minilm.model.sites import Reading
 from minilm.system.checks import flag
 from minilm.tuning.method import Attachment, Method
 
