@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -39,12 +37,6 @@ def look(
     model.train()
     if not isinstance(text, str | None):
         raise ValueError(f"sample must return a text, not {type(text).__name__} {text!r}")
-    if loss is not None and not math.isfinite(loss):
-        warnings.warn(
-            f"evaluate returned {loss} after step {step}: such an evaluation is never the best, and patience does not "
-            "begin before the first that is a number",
-            stacklevel=2,
-        )
     return EvaluationRecord(step, loss, text)
 
 
