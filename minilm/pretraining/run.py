@@ -82,7 +82,7 @@ from are sampled with seed 0, those held out with seed 1):
 {recipe}
 ```
 
-The SHA-256 of each file stands in `minilm.json`.
+`minilm.json` holds the SHA-256 of `config.json`, `model.safetensors`, `tokenizer.json` and this card.
 
 Licence: Apache-2.0, as the project's.
 """
