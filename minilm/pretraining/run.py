@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from minilm.checkpoints.folders import save_card, save_pretrained
+from minilm.checkpoints.folders import check_folder, save_card, save_pretrained
 from minilm.generation.sampling import generate
 from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
@@ -36,6 +36,7 @@ class Pretrained:
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write model, tokenizer and card; see `save_pretrained`. The card comes last: its yardsticks take time."""
+        check_folder(folder)
         save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
         return save_card(folder, self.card())
 
