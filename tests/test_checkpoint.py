@@ -5,20 +5,25 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from core_models import make_model, make_tokens
+from safetensors.torch import load_file, save_file
 
 from minilm import BPETokenizer, MiniLM, load_pretrained, save_pretrained
 from minilm.checkpoints import finding, folders
+from minilm.checkpoints import tensors as tensors_module
+from minilm.checkpoints.folders import check_folder, save_card
 from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
 from minilm.system.atomic import SaveError, atomic_file
 from minilm.system.atomic_folder import atomic_folder
-from minilm.system.manifest import MANIFEST
+from minilm.system.manifest import MANIFEST, read_manifest
 
 VOCAB_SIZE = 270
 FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -275,3 +280,295 @@ def test_a_loaded_model_reads_as_the_saved_one(folder: Path) -> None:
     assert torch.equal(
         load_pretrained(folder)[0](tokens).logits, make_model(vocab_size=VOCAB_SIZE)(tokens).logits
     )
+
+
+# What a file says is compared before it is believed
+
+
+HUGE = 5_000_000
+
+
+def peak_megabytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"n_positions": HUGE},
+        {"n_positions": 10**9},
+        {"vocab_size": 10**12},
+        {"n_layer": 10**9},
+        {"n_embd": 4 * 10**8},
+        {"n_embd": 10**40},
+        {"n_head": 10**9},
+        {"layer_norm_epsilon": "small"},
+        {"layer_norm_epsilon": float("nan")},
+        {"layer_norm_epsilon": 0},
+        {"n_inner": 5},
+    ],
+)
+def test_sizes_are_compared_with_the_weights_before_anything_is_allocated(
+    foreign: Path, change: dict[str, object]
+) -> None:
+    settings = json.loads((foreign / "config.json").read_text())
+    (foreign / "config.json").write_text(json.dumps(settings | change))
+    before = peak_megabytes()
+    with pytest.raises(CheckpointError, match=r"(config\.json|model\.safetensors): "):
+        load_pretrained(foreign)
+    assert peak_megabytes() - before < 50
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"n": ' + "9" * 5000 + "}", "\ufeff{}", '{"a": 1'])
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_json_that_python_cannot_read_is_told_with_its_file(foreign: Path, file: str, text: str) -> None:
+    (foreign / file).write_text(text, encoding="utf-8")
+    with pytest.raises(CheckpointError, match=file.replace(".", r"\.")):
+        load_pretrained(foreign)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Change the weights of a folder as another program would."""
+    tensors = {name: tensor.clone() for name, tensor in load_file(folder / "model.safetensors").items()}
+    change(tensors)
+    save_file(tensors, folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint8, torch.bool, torch.int64])
+def test_weights_of_whole_numbers_are_refused(foreign: Path, dtype: torch.dtype) -> None:
+    name = "transformer.h.1.ln_2.bias"
+    rewrite(foreign, lambda tensors: tensors.update({name: tensors[name].to(dtype)}))
+    with pytest.raises(CheckpointError, match=rf"{name} holds {dtype}, and weights are floating-point"):
+        load_pretrained(foreign)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
+def test_weights_that_are_not_finite_are_refused_when_loaded(
+    foreign: Path, value: float, dtype: torch.dtype
+) -> None:
+    def spoil(tensors: dict[str, torch.Tensor]) -> None:
+        tensors["transformer.wpe.weight"] = tensors["transformer.wpe.weight"].to(dtype)
+        tensors["transformer.wpe.weight"][3, 4] = value
+
+    rewrite(foreign, spoil)
+    with pytest.raises(
+        CheckpointError, match=r"model\.safetensors: transformer\.wpe\.weight holds NaN or infinite"
+    ):
+        load_pretrained(foreign)
+
+
+def test_numbers_that_are_finite_only_in_64_bits_are_refused_when_loaded(foreign: Path) -> None:
+    name = "transformer.ln_f.bias"
+    rewrite(foreign, lambda tensors: tensors.update({name: tensors[name].double() + 1e300}))
+    with pytest.raises(CheckpointError, match=name):
+        load_pretrained(foreign)
+
+
+def test_a_tensor_that_stands_twice_is_refused(foreign: Path) -> None:
+    rewrite(foreign, lambda tensors: tensors.update({"ln_f.bias": tensors["transformer.ln_f.bias"] + 1}))
+    with pytest.raises(CheckpointError, match="some tensors stand there twice"):
+        load_pretrained(foreign)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_not_finite_are_refused_when_saved(
+    folder: Path, tokenizer: BPETokenizer, value: float
+) -> None:
+    before = contents(folder.parent)
+    model = make_model(vocab_size=VOCAB_SIZE)
+    with torch.no_grad():
+        model.blocks[1].mlp.up.weight[3, 4] = value
+    with pytest.raises(SaveError, match=r"h\.1\.mlp\.c_fc\.weight holds NaN or infinite numbers"):
+        save_pretrained(folder, model, tokenizer)
+    with pytest.raises(SaveError, match="weight holds NaN or infinite numbers"):
+        write_tensors(folder / "checkpoint.safetensors", {"weight": torch.tensor([value])}, {})
+    assert contents(folder.parent) == before
+
+
+def test_a_precision_that_cannot_hold_the_weights_is_refused(folder: Path, tokenizer: BPETokenizer) -> None:
+    before = contents(folder)
+    model = make_model(vocab_size=VOCAB_SIZE)
+    for dtype in (torch.int8, torch.bool, torch.complex64, torch.float8_e4m3fn, "float16", 16):
+        with pytest.raises(ValueError, match="dtype must be one of .*not"):
+            save_pretrained(folder, model, tokenizer, dtype=dtype)
+    with torch.no_grad():
+        model.final_norm.bias[0] = 70_000.0
+    with pytest.raises(SaveError, match=r"ln_f\.bias holds .* too large for torch\.float16"):
+        save_pretrained(folder, model, tokenizer, dtype=torch.float16)
+    assert contents(folder) == before
+    save_pretrained(folder, model, tokenizer, dtype=torch.bfloat16)
+    assert load_pretrained(folder)[0].final_norm.bias[0] == torch.tensor(70_000.0).bfloat16()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ({"folder": None}, "folder must be a path, not None"),
+        ({"folder": 3}, "folder must be a path, not 3"),
+        ({"folder": ""}, "folder must be the name of a place, not ''"),
+        ({"model": "gpt2"}, "model must be a MiniLM, not str"),
+        ({"model": None}, "model must be a MiniLM, not NoneType"),
+        ({"model": torch.nn.Linear(2, 2)}, "model must be a MiniLM, not Linear"),
+        ({"tokenizer": None}, "tokenizer must be a BPETokenizer, not NoneType"),
+        ({"card": 3}, "card must be a Markdown text, not int"),
+    ],
+)
+def test_wrong_arguments_of_saving_are_named(
+    tmp_path: Path, tokenizer: BPETokenizer, arguments: dict[str, object], complaint: str
+) -> None:
+    right = {"folder": tmp_path / "m", "model": make_model(vocab_size=VOCAB_SIZE), "tokenizer": tokenizer}
+    with pytest.raises(ValueError, match=complaint):
+        save_pretrained(**(right | arguments))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"gpt2", "", ["gpt2"], "a\0b"])
+def test_wrong_arguments_of_loading_are_named(wrong: object) -> None:
+    for load in (load_pretrained, BPETokenizer.load, read_tensors):
+        with pytest.raises(ValueError, match="must be .*, not") as error:
+            load(wrong)
+        assert repr(wrong) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata"),
+    [([1], {}), ({"a": 1}, {}), ({1: torch.ones(2)}, {}), ({}, {"a": torch.ones(1)}), ({}, {"a": {1, 2}})],
+)
+def test_wrong_arguments_of_a_checkpoint_are_named(
+    tmp_path: Path, tensors: object, metadata: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match="must"):
+        write_tensors(tmp_path / "c.safetensors", tensors, metadata)
+    assert not list(tmp_path.iterdir())
+
+
+# Checkpoints of runs
+
+
+def test_a_checkpoint_keeps_every_type_of_tensor_and_any_metadata(tmp_path: Path) -> None:
+    tensors = {
+        "weights": torch.randn(3, 4).T,
+        "half": torch.randn(2).half(),
+        "random": torch.get_rng_state(),
+        "step": torch.tensor(7),
+        "empty": torch.zeros(0, 3),
+    }
+    metadata = {
+        "losses": [1.5, float("inf")],
+        "text": '"minilm_sha256": "' + "0" * 64 + '"',
+        "nested": {"a": [None]},
+    }
+    write_tensors(tmp_path / "c.safetensors", tensors, metadata)
+    loaded, about = read_tensors(tmp_path / "c.safetensors")
+    assert about == metadata
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
+
+
+def test_a_checkpoint_without_a_digest_as_older_ones_are_is_read(tmp_path: Path) -> None:
+    save_file({"a": torch.ones(2)}, tmp_path / "old", metadata={"minilm": json.dumps({"step": 3})})
+    assert read_tensors(tmp_path / "old")[1] == {"step": 3}
+    save_file({"a": torch.ones(2)}, tmp_path / "foreign")
+    assert read_tensors(tmp_path / "foreign")[1] == {}
+
+
+def test_a_checkpoint_of_a_newer_minilm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr(tensors_module, "FORMAT", "3")
+        write_tensors(tmp_path / "c", {"a": torch.ones(2)}, {})
+    with pytest.raises(CheckpointError, match="c has format '3', and this minilm reads 2: update minilm"):
+        read_tensors(tmp_path / "c")
+
+
+def test_a_folder_of_a_newer_minilm_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    manifest = read_manifest(folder)
+    with monkeypatch.context() as newer:
+        newer.setattr("minilm.system.manifest.FORMAT", 2)
+        (folder / MANIFEST).write_bytes(manifest.to_bytes())
+    with pytest.raises(
+        CheckpointError, match=r"minilm\.json has format 2, and this minilm reads 1: update minilm"
+    ):
+        load_pretrained(folder)
+
+
+# The rest
+
+
+def test_saving_deletes_nothing_of_the_readers(
+    tmp_path: Path, tokenizer: BPETokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The working folder, a folder of documents, a file, an older model's neighbour: all as before."""
+    (tmp_path / "docs" / "drafts").mkdir(parents=True)
+    (tmp_path / "docs" / "thesis.txt").write_text("years")
+    (tmp_path / "docs" / "drafts" / "one").write_text("months")
+    (tmp_path / "notes").write_text("mine")
+    before = contents(tmp_path)
+    model = make_model(vocab_size=VOCAB_SIZE)
+    monkeypatch.chdir(tmp_path / "docs")
+    for place in ("", ".", tmp_path / "docs", tmp_path / "notes"):
+        with pytest.raises((ValueError, SaveError)):
+            save_pretrained(place, model, tokenizer)
+    assert contents(tmp_path) == before
+    monkeypatch.chdir(tmp_path)
+    save_pretrained("docs", model, tokenizer)  # no longer the working folder: beside what is there
+    assert before.items() <= contents(tmp_path).items()
+    assert same_weights(load_pretrained("docs")[0], model)
+
+
+def test_a_card_is_added_to_a_saved_model(folder: Path, tokenizer: BPETokenizer) -> None:
+    save_card(folder, "# Another card\n")
+    assert (folder / "README.md").read_text() == "# Another card\n"
+    assert same_weights(load_pretrained(folder)[0], make_model(vocab_size=VOCAB_SIZE))
+    (folder / "README.md").write_text("of the reader")
+    with pytest.raises(SaveError, match=r"README\.md was not written by minilm, or was changed since"):
+        save_card(folder, "# A third\n")
+    load_pretrained(folder)  # a card is for people: it may be edited
+
+
+def test_a_refusal_is_known_before_the_work(folder: Path, tmp_path: Path) -> None:
+    check_folder(folder)
+    check_folder(tmp_path / "new" / "one")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "README.md").write_text("of the reader")
+    with pytest.raises(SaveError, match=r"README\.md was not written by minilm"):
+        check_folder(tmp_path / "foreign")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_compiled_model_is_saved_as_the_model(tmp_path: Path, tokenizer: BPETokenizer) -> None:
+    model = make_model(vocab_size=VOCAB_SIZE)
+    save_pretrained(tmp_path / "m", torch.compile(model), tokenizer)
+    assert same_weights(load_pretrained(tmp_path / "m")[0], model)
+
+
+def test_loading_draws_nothing_at_random_and_leaves_no_memory_unset(folder: Path) -> None:
+    before = torch.get_rng_state()
+    model = load_pretrained(folder)[0]
+    assert torch.equal(torch.get_rng_state(), before)
+    made = MiniLM(model.config)
+    assert {name: each.shape for name, each in model.named_buffers()} == {
+        name: each.shape for name, each in made.named_buffers()
+    }
+    assert all(torch.equal(each, dict(made.named_buffers())[name]) for name, each in model.named_buffers())
+    assert all(each.requires_grad for each in model.parameters())
+
+
+def test_a_real_disk_that_fills_up_loses_nothing(tmp_path: Path, tokenizer: BPETokenizer) -> None:
+    """A file system of 320 kB in memory: it holds one model, but not its successor beside it."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(disk)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        model = make_model(vocab_size=VOCAB_SIZE)
+        save_pretrained(disk / "m", model, tokenizer)
+        before = contents(disk)
+        for _ in range(5):
+            with pytest.raises(SaveError, match="No space left|previous version, if any, is intact"):
+                save_pretrained(disk / "m", make_model(seed=1, vocab_size=VOCAB_SIZE), tokenizer)
+            assert contents(disk) == before
+        assert same_weights(load_pretrained(disk / "m")[0], model)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)

@@ -320,9 +320,9 @@ def test_sampling_refuses_nothing_in_silence(minilm):
         minilm("sample", "One day " * 200)
     with pytest.raises(SystemExit, match="temperature must be a number of at least 0, not -1"):
         minilm("sample", "--temperature", -1)
-    with pytest.raises(SystemExit, match="top_k must be at least 1"):
+    with pytest.raises(SystemExit, match="top_k must be a whole number of at least 1"):
         minilm("sample", "--top-k", 0)
-    with pytest.raises(SystemExit, match="top_p must lie in"):
+    with pytest.raises(SystemExit, match="top_p must"):
         minilm("sample", "--top-p", 2)
     with pytest.raises(SystemExit, match="holds a lone surrogate"):
         minilm("sample", "caf\udce9")

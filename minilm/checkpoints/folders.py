@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from minilm.checkpoints.finding import BUNDLED, GPT2_FILES, find_checkpoint
 from minilm.checkpoints.gpt2_layout import (
@@ -28,6 +28,7 @@ from minilm.checkpoints.tensors import WEIGHT_TYPES, fits, read_shapes, read_wei
 from minilm.model.blank import BlankWeights
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
+from minilm.model.plain import as_minilm
 from minilm.system.atomic_folder import atomic_folder, check_target, read_folder
 from minilm.system.devices import resolve_device
 from minilm.system.errors import CheckpointError, SaveError
@@ -68,8 +69,8 @@ def save_pretrained(
         SaveError: the weights are not finite or too large for `dtype`, a file there is not minilm's to replace, or
             the disk is full; what was there before is intact.
     """
-    model = uncompiled(model)
-    _check_arguments(model, tokenizer, card)
+    model = as_minilm(model)
+    _check_arguments(tokenizer, card)
     weights = _weights_to_save(model, dtype, folder)
     with atomic_folder(folder, KIND, _names(card is not None)) as draft:
         save_file(weights, draft / "model.safetensors", metadata={"format": "pt"})
@@ -106,18 +107,8 @@ def _names(with_card: bool) -> tuple[str, ...]:
     return (*GPT2_FILES, CARD) if with_card else GPT2_FILES
 
 
-def uncompiled(model: nn.Module) -> nn.Module:
-    """The model itself where `torch.compile(model)` is given."""
-    return getattr(model, "_orig_mod", model)
-
-
-def _check_arguments(model: object, tokenizer: object, card: object) -> None:
-    """Refuse what is not a model with its tokenizer."""
-    if not isinstance(model, MiniLM):
-        raise ValueError(
-            f"model must be a MiniLM, not {type(model).__name__}: a tuned model has save(folder), and merge() "
-            "where its methods can be written into the weights"
-        )
+def _check_arguments(tokenizer: object, card: object) -> None:
+    """Refuse what is not a tokenizer, or not a card."""
     if not isinstance(tokenizer, BPETokenizer):
         raise ValueError(f"tokenizer must be a BPETokenizer, not {type(tokenizer).__name__}")
     if card is not None and not isinstance(card, str):

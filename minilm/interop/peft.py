@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from minilm.interop.peft_layout import COMMON, CONFIG, KEY, MODULES, PROMPTS, WEIGHTS
+from minilm.model.plain import uncompiled
 from minilm.system.atomic_folder import atomic_folder
 from minilm.tuning import LoRA, Prefix, TunedModel
 from minilm.tuning.methods.lora import LoRAAttachment
@@ -33,7 +34,7 @@ def save_peft(tuned: TunedModel, folder: str | Path) -> Path:
         ValueError: it is not a tuned model, something else is attached, or a prefix that `peft` would number otherwise.
         SaveError: a weight or a setting is not finite, a file there is not minilm's to replace, or the disk is full.
     """
-    tuned = getattr(tuned, "_orig_mod", tuned)  # of a compiled model
+    tuned = uncompiled(tuned)
     if not isinstance(tuned, TunedModel):
         raise ValueError(
             f"tuned must be a tuned model, not {type(tuned).__name__}: attach a LoRA or a prefix"

@@ -20,6 +20,7 @@ from torch import Tensor
 from minilm.checkpoints.tensors import CheckpointError, opened, read_json, read_shapes, read_weights
 from minilm.interop.peft_layout import CONFIG, KEY, LORA_KEY, MODULES, PROMPTS, WEIGHTS, module_of
 from minilm.model.model import MiniLM
+from minilm.model.plain import as_minilm
 from minilm.system.atomic_folder import read_folder
 from minilm.system.json_files import parse_json
 from minilm.system.places import as_path
@@ -43,9 +44,7 @@ def load_peft(model: MiniLM, folder: str | Path) -> TunedModel:
         FileNotFoundError: a file is missing.
         CheckpointError: the files are truncated, changed, of another kind of adapter, or made for another shape.
     """
-    model = getattr(model, "_orig_mod", model)  # of a compiled model
-    if not isinstance(model, MiniLM):
-        raise ValueError(f"model must be the base, a MiniLM, not {type(model).__name__}")
+    model = as_minilm(model)
 
     def read(folder: Path) -> tuple[Mapping[str, LoRA] | Prefix, dict[str, Tensor], bool]:
         config, shapes = read_json(folder / CONFIG), read_shapes(folder / WEIGHTS)

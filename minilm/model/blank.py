@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
 
-DRAWS = ("normal_", "uniform_", "zero_", "fill_")
+DRAWS = ("normal_", "uniform_", "kaiming_uniform_")
+"""In-place draws, of tensors and of `torch.nn.init`."""
 
 
 class BlankWeights(TorchFunctionMode):
-    """A context manager: modules made inside get memory for their weights, with whatever stands in it.
+    """A context manager: where modules made inside would draw weights at random, they get memory as it is.
 
-    Nothing is drawn, so it is faster, and the random generator is where it was.
+    That is faster, and the random generator stays where it was.
     """
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        of_init = getattr(function, "__module__", None) == "torch.nn.init"
-        if of_init or getattr(function, "__name__", None) in DRAWS:
+        if getattr(function, "__name__", None) in DRAWS:
             return args[0] if args else kwargs["tensor"]
+        if function is torch.randn:
+            function = torch.empty
         return function(*args, **(kwargs or {}))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from minilm.checkpoints.folders import save_card, save_pretrained
+from minilm.checkpoints.folders import check_folder, save_card, save_pretrained
 from minilm.generation.sampling import generate
 from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
@@ -42,6 +42,7 @@ class Pretrained:
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
         """Write model, tokenizer and card; see `save_pretrained`. The card comes last: its yardsticks take time."""
+        check_folder(folder)
         save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
         return save_card(folder, self.card(dtype))
 
@@ -98,7 +99,7 @@ from are sampled with seed 0, those held out with seed 1):
 {recipe}
 ```
 
-The SHA-256 of each file stands in `minilm.json`.
+`minilm.json` holds the SHA-256 of `config.json`, `model.safetensors`, `tokenizer.json` and this card.
 
 Licence: Apache-2.0, as the project's.
 """

@@ -117,12 +117,12 @@ def _complete(draft: Draft, target: Path, kind: str, names: frozenset[str], earl
     files = {name: draft.folder / name for name in sorted(os.listdir(draft.folder)) if name != MARK}
     if not files.keys() <= names:
         raise ValueError(f"a file was written that was not announced: {min(files.keys() - names)}")
-    with ThreadPoolExecutor() as pool:  # the disk and the digests work at the same time
+    with ThreadPoolExecutor(len(files)) as pool:  # the disk works while the digests are computed
         flushed = [
             pool.submit(flush, file, mode_for(target / name, draft.new_file_mode))
             for name, file in files.items()
         ]
-        digests = dict(zip(files, pool.map(sha256_of, files.values()), strict=True))
+        digests = {name: sha256_of(file) for name, file in files.items()}
     for each in flushed:
         each.result()
     manifest = manifest_of(draft.folder, kind, digests)

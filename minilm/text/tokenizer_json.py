@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quote
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class Vocabulary:
 
 def to_json(vocabulary: Vocabulary) -> str:
     """The text that `tokenizers` itself would save, character for character."""
-    return json.dumps(_content(vocabulary), indent=2, ensure_ascii=False)
+    return _dumped(_content(vocabulary))
 
 
 def to_file(vocabulary: Vocabulary) -> bytes:
@@ -57,7 +58,22 @@ def to_file(vocabulary: Vocabulary) -> bytes:
     """
     content = _content(vocabulary)
     content["decoder"] = {**content["decoder"], SEAL: UNSEALED}
-    return sealed(json.dumps(content, indent=2, ensure_ascii=False).encode())
+    return sealed(_dumped(content).encode())
+
+
+def _dumped(content: dict[str, Any]) -> str:
+    """`json.dumps(content, indent=2, ensure_ascii=False)`; the two long parts are put in apart, which is faster."""
+    model = content["model"]
+    brief = {**content, "model": {**model, "vocab": {}, "merges": []}}
+    start, vocab, rest = json.dumps(brief, indent=2, ensure_ascii=False).rpartition('"vocab": {')
+    middle, merges, end = rest.rpartition('"merges": [')
+    rows = ",".join(f"\n      {quote(text)}: {index}" for text, index in model["vocab"].items())
+    pairs = ",".join(
+        f"\n      [\n        {quote(left)},\n        {quote(right)}\n      ]"
+        for left, right in model["merges"]
+    )
+    rows, pairs = (part and part + "\n    " for part in (rows, pairs))
+    return start + vocab + rows + middle + merges + pairs + end
 
 
 def _content(vocabulary: Vocabulary) -> dict[str, Any]:

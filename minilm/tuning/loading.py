@@ -19,6 +19,7 @@ from minilm.checkpoints.tensors import CheckpointError, read_json, read_shapes, 
 from minilm.model.blank import BlankWeights
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
+from minilm.model.plain import as_minilm
 from minilm.system.atomic_folder import read_folder
 from minilm.system.places import as_path
 from minilm.tuning.method import Method, check_shapes
@@ -43,9 +44,7 @@ def load(model: MiniLM, folder: str | Path, *, check_base: bool = True) -> Tuned
         FileNotFoundError: the folder or a file in it is missing.
         CheckpointError: the files are truncated, changed or foreign, or were made for another base.
     """
-    model = getattr(model, "_orig_mod", model)  # of a compiled model
-    if not isinstance(model, MiniLM):
-        raise ValueError(f"model must be the base, a MiniLM, not {type(model).__name__}")
+    model = as_minilm(model)
 
     def read(folder: Path) -> tuple[dict[str, Method], dict[str, Tensor]]:
         try:
@@ -70,14 +69,15 @@ def restored(model: MiniLM, methods: Mapping[str, Method], tensors: Mapping[str,
     Raises:
         ValueError: the methods leave the base no room for text.
     """
-    tuned = TunedModel(model, {name: method.as_stored() for name, method in methods.items()})
+    with BlankWeights():
+        tuned = TunedModel(model, {name: method.as_stored() for name, method in methods.items()})
     with detached_on_error(tuned):
         for name, attachment in tuned.attachments.items():
             start = f"{name}."
             attachment.restore(
                 {key.removeprefix(start): each for key, each in tensors.items() if key.startswith(start)}
             )
-        tuned.to(tuned.device)
+        tuned.attachments.to(tuned.device)
     tuned.methods = dict(methods)
     return tuned
 
@@ -91,25 +91,23 @@ def check_sizes(model: MiniLM, methods: Mapping[str, Method], shapes: Mapping[st
     layers = [getattr(method, "n_layer", 0) for method in methods.values()]
     if len(methods) > len(shapes) or max(layers, default=0) > len(shapes):
         raise ValueError(f"its settings ask for more than the {len(shapes)} tensors that are there")
-    skeleton = _skeleton(model.config)
-    try:
-        with torch.device("meta"), BlankWeights():
-            empty = {name: method.as_stored().build(skeleton) for name, method in methods.items()}
-    except (TypeError, RuntimeError, OverflowError) as error:
-        raise ValueError(f"its settings do not fit this base: {error}") from error
     wanted = {
-        f"{name}.{key}": tensor.shape
-        for name, attachment in empty.items()
-        for key, tensor in attachment.eval().stored().items()
+        f"{name}.{key}": shape
+        for name, method in methods.items()
+        for key, shape in _stored_shapes(model.config, method).items()
     }
     check_shapes(wanted, {name: torch.empty(shape, device="meta") for name, shape in shapes.items()})
 
 
-@lru_cache(maxsize=8)
-def _skeleton(config: ModelConfig) -> MiniLM:
-    """A base of this shape that takes no memory."""
-    with torch.device("meta"), BlankWeights():
-        return MiniLM(config)
+@lru_cache(maxsize=64)
+def _stored_shapes(config: ModelConfig, method: Method) -> dict[str, torch.Size]:
+    """What a method stores on a base of this shape, found without memory for either."""
+    try:
+        with torch.device("meta"), BlankWeights():
+            attachment = method.as_stored().build(MiniLM(config)).eval()
+    except (TypeError, RuntimeError, OverflowError) as error:
+        raise ValueError(f"its settings do not fit this base: {error}") from error
+    return {name: tensor.shape for name, tensor in attachment.stored().items()}
 
 
 def _methods(model: MiniLM, folder: Path, check_base: bool) -> dict[str, Method]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -40,8 +41,7 @@ def checked_settings(kind: type[Method], settings: Any) -> dict[str, Any]:
     """
     if not isinstance(settings, dict):
         raise ValueError(f"the settings of {kind.name} must be an object, not {brief(settings)}")
-    types = get_type_hints(kind)
-    known = {field.name: types[field.name] for field in fields(kind)}
+    known = _types(kind)
     for name, value in settings.items():
         if name not in known:
             raise ValueError(f"{kind.name} has no setting {brief(name)}: the file may be of a newer minilm")
@@ -50,6 +50,13 @@ def checked_settings(kind: type[Method], settings: Any) -> dict[str, Any]:
                 f"{kind.name}'s setting {name} must be {_words(known[name])}, not {brief(value)}"
             )
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+@cache
+def _types(kind: type[Method]) -> dict[str, Any]:
+    """The type of each field."""
+    types = get_type_hints(kind)
+    return {field.name: types[field.name] for field in fields(kind)}
 
 
 def fits_type(value: Any, kind: Any) -> bool:

@@ -81,3 +81,9 @@ def released(load_it: Callable[..., Any], base: MiniLM, folder: Path) -> Any:
 def files_of(place: Path) -> tuple[Path, ...]:
     """The files of a saved thing."""
     return tuple(sorted(place.iterdir())) if place.is_dir() else (place,)
+
+
+def put(path: Path, content: bytes) -> None:
+    """Write a file anew; to cut a file that exists and fill it again makes some file systems wait for the disk."""
+    path.unlink()
+    path.write_bytes(content)

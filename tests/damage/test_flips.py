@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from saved_things import Saved, base_model, save_all
+from saved_things import Saved, base_model, put, save_all
 
 from minilm.system.digests import SEAL
 from minilm.system.errors import CheckpointError
@@ -30,7 +30,7 @@ def flipped(path: Path, bit: int) -> bytes:
 def what_happens(thing: Saved, path: Path, content: bytes) -> str:
     """What loading says to another content of a file; the file is as before afterwards."""
     good = path.read_bytes()
-    path.write_bytes(content)
+    put(path, content)
     try:
         thing.load()
     except CheckpointError as error:
@@ -38,7 +38,7 @@ def what_happens(thing: Saved, path: Path, content: bytes) -> str:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is reported
         return f"raw {type(error).__name__}: {error}"
     finally:
-        path.write_bytes(good)
+        put(path, good)
     return "silent"
 
 

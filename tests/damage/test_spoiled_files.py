@@ -15,7 +15,7 @@ import pytest
 import torch
 from mutations import spoiler_of
 from safetensors.torch import load_file, save_file
-from saved_things import Saved, base_model, save_all, tokenizer
+from saved_things import Saved, base_model, put, save_all, tokenizer
 
 from minilm import BPETokenizer
 from minilm.system.digests import SEAL
@@ -160,9 +160,9 @@ def test_spoiled_files(unprotected: dict[str, Saved]) -> None:
         thing = unprotected[name]
         path = random.choice(thing.files)
         good = path.read_bytes()
-        path.write_bytes(spoiler_of(path.name)(good, random))
+        put(path, spoiler_of(path.name)(good, random))
         found[f"{number}: {name}/{path.name}"] = what_happens(thing, path)
-        path.write_bytes(good)
+        put(path, good)
     assert {case: what for case, what in found.items() if what not in ("refused", "right")} == {}
     assert peak() - before < MEGABYTES
     assert len(set(found.values())) == 2  # some were harmless

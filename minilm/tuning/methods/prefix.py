@@ -78,7 +78,7 @@ class PrefixAttachment(Attachment):
         start = None if settings.init == "random" else keys_and_values(base, token_ids(settings.init, base))
         self.network = PrefixNetwork(self.shape, settings.hidden) if settings.reparameterize else None
         if self.network is None:
-            self.slots = nn.Parameter(torch.randn(self.shape) * 0.02 if start is None else start)
+            self.slots = nn.Parameter(torch.empty(self.shape).normal_(std=0.02) if start is None else start)
         elif start is not None:
             self.network.fit(start, settings.fit_steps)
         self._produced = Kept()

@@ -61,7 +61,7 @@ def first_vectors(base: MiniLM, settings: Prompt) -> Tensor:
     """Where the vectors (l, d) start."""
     embedding = base.token_embedding.weight.detach()
     if settings.init == "random":
-        return torch.randn(settings.length, base.config.d_model) * 0.02
+        return torch.empty(settings.length, base.config.d_model).normal_(std=0.02)
     if settings.init == "vocabulary":
         return embedding[torch.randint(base.config.vocab_size, (settings.length,))].clone()
     return embedding[token_ids(settings.init, base)].clone()
