@@ -125,7 +125,8 @@ def _weight(fields: Mapping[str, Entry]) -> float:
 
 def _check_sum(entry: Entry, weights: list[float]) -> None:
     if not 0 < sum(weights) < math.inf:
-        raise entry.error(f"the weights here sum to {sum(weights):g}: nothing could be chosen")
+        total = "infinity" if sum(weights) else "zero"
+        raise entry.error(f"the weights here sum to {total}: nothing could be chosen")
 
 
 def _shared(entry: Entry) -> dict[str, Entry]:
