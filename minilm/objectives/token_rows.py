@@ -27,7 +27,9 @@ def token_row(tokens: TokenRow | Sequence[int]) -> TokenRow:
         return id_row(tokens)
     if tokens.ndim != 1:
         raise ValueError(f"tokens must be the ids of one text (time,), not of shape {tuple(tokens.shape)}")
-    is_whole = tokens.dtype in WHOLE if isinstance(tokens, Tensor) else np.issubdtype(tokens.dtype, np.integer)
+    is_whole = (
+        tokens.dtype in WHOLE if isinstance(tokens, Tensor) else np.issubdtype(tokens.dtype, np.integer)
+    )
     if len(tokens) and not is_whole:
         raise ValueError(f"tokens must be whole token ids, not {tokens.dtype}: encode the text first")
     return tokens
