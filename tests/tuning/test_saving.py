@@ -177,7 +177,7 @@ def test_a_spoiled_description_is_refused_by_name(base, foreign, change, complai
         ("targets", "query", "targets must be a list, not 'query'"),
         ("targets", ["query", 3], "targets must be a list, not"),
         ("targets", ["query"] * 2, "targets must be a list, not"),
-        ("targets", ["nowhere"], "has no target 'nowhere'"),
+        ("targets", ["nowhere"], "targets must be one of .*not 'nowhere'"),
         ("bias", 1, "bias must be true or false, not 1"),
         ("dropout", -1, "dropout must lie in"),
         ("newer", 1, "lora has no setting 'newer': the file may be of a newer minilm"),
@@ -274,8 +274,10 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(base, saved, v
 
 
 def test_a_setting_that_is_not_finite_is_not_saved(base, tmp_path):
+    tuned = attach(base, method := LoRA(rank=2))
+    object.__setattr__(method, "alpha", float("nan"))  # the constructor refuses it
     with pytest.raises(SaveError, match="a setting cannot be written"):
-        attach(base, LoRA(rank=2, alpha=float("nan"))).save(tmp_path / "a")
+        tuned.save(tmp_path / "a")
     assert not list(tmp_path.iterdir())
 
 
