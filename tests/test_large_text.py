@@ -90,11 +90,11 @@ def test_windows_from_shards_are_those_of_the_text_in_memory(text):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (torch.rand(50), "tokens must be whole numbers, not torch.float32: encode the text first"),
+        (torch.rand(50), "tokens must be whole token ids, not torch.float32: encode the text first"),
         (np.ones(50) > 0, "not bool"),
         ([0.5] * 50, "not torch.float32"),
-        (torch.ones(2, 50, dtype=torch.int64), r"the ids of one text, \(N,\), not \(2, 50\): pass one row"),
-        (np.ones((2, 50), dtype=int), "pass one row"),
+        (torch.ones(2, 50, dtype=torch.int64), r"the ids of one text \(time,\), not of shape \(2, 50\)"),
+        (np.ones((2, 50), dtype=int), "the ids of one text"),
         ([], "0 tokens is too short"),
     ],
 )

@@ -171,7 +171,7 @@ def test_large_vocabularies_take_wider_integers(tokenizer):
 def test_an_empty_file_is_refused(tmp_path, tokenizer, content):
     path = tmp_path / "empty.txt"
     path.write_bytes(content)
-    with pytest.raises(TextError, match=r"empty\.txt is empty"):
+    with pytest.raises(TextError, match=r"empty\.txt: it is empty"):
         write_shards(path, tmp_path / "s", tokenizer, progress=False)
     with pytest.raises(FileNotFoundError, match=r"absent\.txt is not a file"):
         write_shards(tmp_path / "absent.txt", tmp_path / "s", tokenizer)

@@ -234,4 +234,6 @@ def finished(run: LabRun[M, S]) -> Run:
     result, steps = run.result, run.result.records[-1].steps
     state = "stopped" if result.stopped else "finished"
     n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
-    return Run(run.name, steps, state, result.records, result.evaluations, n_parameter, str(run.settings))
+    return Run(
+        run.name, steps, state, list(result.records), result.evaluations, n_parameter, str(run.settings)
+    )

@@ -77,8 +77,9 @@ class ModelExplorer(Explorer):
 
 @torch.no_grad()
 def traced(model: LanguageModel, ids: Sequence[int], attribute: Sequence[int] | None = None) -> Trace:
-    """What a trace records of one forward pass over token ids."""
-    options = {} if attribute is None else {"attribute": torch.tensor([attribute], device=model.device)}
+    """What a trace records of one forward pass over token ids; a model that takes no attribute is given none."""
+    told = attribute is not None and model.takes_attribute
+    options = {} if not told else {"attribute": torch.tensor([attribute], device=model.device)}
     with trace(model) as record:
         model(torch.tensor([ids], device=model.device), **options)
     return record

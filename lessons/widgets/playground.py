@@ -94,7 +94,7 @@ class Playground(ModelExplorer):
             warnings.simplefilter("ignore")  # `describe` says that the window moves
             return list(stream(
                 model, torch.tensor([prompt]), self.length.value, temperature=self.temperature.value, seed=self.seed.value,
-                stop_token=stop, attribute=self.chosen_attribute(), **self.filters(),
+                stop_token=stop, attribute=self.chosen_attribute(model), **self.filters(),
             ))  # fmt: skip
 
     def filters(self) -> _Filters:
@@ -102,10 +102,10 @@ class Playground(ModelExplorer):
         top_p = self.top_p.value if self.top_p.value < 1 else None
         return {"top_k": self.top_k.value or None, "top_p": top_p}
 
-    def chosen_attribute(self) -> Tensor | None:
-        """(1, m) tokens."""
+    def chosen_attribute(self, model: LanguageModel) -> Tensor | None:
+        """(1, m) tokens; None for a model that takes no attribute."""
         ids = self.attributes.get(self.attribute.value)
-        return None if ids is None else torch.tensor([ids])
+        return None if ids is None or not model.takes_attribute else torch.tensor([ids])
 
     def candidates(self, step: Step) -> Drawn:
         """The drawn token of a step, and the candidates beside it."""

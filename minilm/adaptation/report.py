@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from minilm.adaptation.known_truth import N_STORY, SEED, divergence_from_world, floor
 from minilm.adaptation.scores import Scores, score
-from minilm.tuning.tuned import Count
+from minilm.tuning.tuned import Count, TunedModel
 
 if TYPE_CHECKING:
     from minilm.adaptation.encoded import EncodedTask
-    from minilm.adaptation.task_model import TaskModel
     from minilm.storyworld import Oracle
     from minilm.text.tokenizer import BPETokenizer
+    from minilm.training import TrainingResult
 
 STRANGER = 1.0
 """Divergence in nats per token from which on a base is taken for a model of something else than the story world."""
@@ -59,19 +59,19 @@ class Report:
         return "\n".join([head, f"{'held out':<30} {'before':>10} {'after':>10}", *lines])
 
 
-def report(tuned: TaskModel, forgetting: bool = True) -> Report:
+def report(tuned: TunedModel, task: EncodedTask, result: TrainingResult, forgetting: bool = True) -> Report:
     """Measure a tuned model and its base."""
-    task, models = tuned.task, (tuned.base, tuned)
+    models = (tuned.base, tuned)
     answers = [task.answers(model) for model in models]
     return Report(
         task.name,
         " + ".join(tuned.methods),
-        tuned.result.steps,
-        tuned.result.seconds,
+        result.steps,
+        result.seconds,
         (task.loss(tuned.base), task.loss(tuned)),
         known_floor(task),
         (score(task.held_out, answers[0]), score(task.held_out, answers[1])),
-        forgotten(tuned) if forgetting else None,
+        forgotten(tuned, task) if forgetting else None,
         tuned.count(),
     )
 
@@ -81,12 +81,12 @@ def known_floor(task: EncodedTask) -> float | None:
     return floor(task, oracle_for(task.tokenizer)) if task.name.startswith("storyworld") else None
 
 
-def forgotten(tuned: TaskModel) -> tuple[float, float] | None:
+def forgotten(tuned: TunedModel, task: EncodedTask) -> tuple[float, float] | None:
     """The divergence from the story world before and after; None where the base is no model of it."""
     from minilm.datasets.tasks.task import the_world
 
     stories = the_world().sample(N_STORY, seed=SEED)
-    oracle = oracle_for(tuned.task.tokenizer)
+    oracle = oracle_for(task.tokenizer)
     if max(len(oracle.encode(story.text)) for story in stories) > tuned.window:
         return None
     before = divergence_from_world(tuned.base, oracle, stories)

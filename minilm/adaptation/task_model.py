@@ -48,4 +48,4 @@ class TaskModel(TunedModel):
         Args:
             forgetting: measure the exact divergence from the story world too.
         """
-        return report(self, forgetting)
+        return report(self, self.task, self.result, forgetting)

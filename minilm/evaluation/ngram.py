@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from minilm.system.checks import whole
 from minilm.text.excerpts import sample_tokens
 
 MOST_TOKENS = 2_000_000
@@ -66,8 +67,8 @@ class NGramModel:
     """
 
     def __init__(self, tokens: Sequence[int], vocab_size: int, n: int = 5, most: int = MOST_TOKENS):
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+        whole("n", n, least=1)
+        whole("vocab_size", vocab_size, least=1)
         if len(tokens) < n:
             raise ValueError(f"a text of {len(tokens)} tokens is too short to count {n}-grams")
         text = sample_tokens(tokens, max(most, n))

@@ -7,7 +7,7 @@ may change passes through `sites`; the model itself names no method.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,24 +17,10 @@ from torch import Tensor, nn
 from minilm.model.attention import Attended, attend
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Output, Reading
 from minilm.model.passes import Pass, Recorder, conditions, unrecorded
-from minilm.model.sites import NO_SITES, Reading, Sites, before_text, concatenate_rows, hide_absent_slots
+from minilm.model.sites import NO_SITES, Sites, before_text, concatenate_rows, hide_absent_slots
 from minilm.model.tokens import check_ids, check_tokens
-
-
-@dataclass
-class Output:
-    """What one forward pass returns."""
-
-    logits: Tensor
-    """(B, T, vocab): row t scores the token after tokens[:, t]."""
-    states: list[Tensor]
-    """Residual stream (B, T, d) entering block 0 and leaving every block."""
-
-    @property
-    def hidden(self) -> Tensor:
-        """(B, T, d): the residual stream after the last block, before the final LayerNorm."""
-        return self.states[-1]
 
 
 class CausalSelfAttention(nn.Module):
@@ -168,8 +154,9 @@ class MiniLM(nn.Module):
 
     def new_pass(self, sites: Sites = NO_SITES, cache: KVCache | None = None) -> Pass:
         """What a pass carries that begins now, in this thread."""
-        here, recorder = conditions(), self.recorder
-        explicit = here.explicit or self.original.explicit_attention or recorder is not None
+        here, original = conditions(), self.original
+        recorder = here.recorder_of(original)
+        explicit = here.explicit or original.explicit_attention or recorder is not None
         return Pass(sites, cache, recorder, explicit, self.training and not here.evaluating)
 
     def embed(self, tokens: Tensor, context: Pass) -> Tensor:
@@ -215,6 +202,16 @@ class MiniLM(nn.Module):
     def identity(self) -> dict[str, Any]:
         """What decides its results besides its weights, for a training run to know its checkpoint by."""
         return asdict(self.config)
+
+    @property
+    def base(self) -> MiniLM:
+        """A base is its own."""
+        return self
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether it reads an attribute: only tuned models may."""
+        return False
 
     @property
     def window(self) -> int:

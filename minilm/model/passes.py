@@ -8,8 +8,8 @@ pass takes it along. A flag of the model would be heard by every thread.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from minilm.model.sites import NO_SITES, Sites
 if TYPE_CHECKING:
     from minilm.model.attention import Attended
     from minilm.model.cache import KVCache
-    from minilm.model.sites import Reading
+    from minilm.model.interface import Reading
 
 T = TypeVar("T")
 
@@ -48,8 +48,7 @@ class Pass:
         return F.dropout(x, share) if self.training and share else x
 
 
-@dataclass(frozen=True)
-class Conditions:
+class Conditions(NamedTuple):
     """What the `with` blocks that a thread is in ask of every pass that it makes."""
 
     evaluating: bool = False
@@ -63,7 +62,11 @@ class Conditions:
 
     def recorder_of(self, base: nn.Module) -> Recorder | None:
         """Who listens to this base."""
-        return next((recorder for each, recorder in self.recorders if each is base), None)
+        return (
+            next((recorder for each, recorder in self.recorders if each is base), None)
+            if self.recorders
+            else None
+        )
 
 
 class _ThisThread(threading.local):
@@ -90,7 +93,7 @@ class Under(Generic[T]):
 
     def __enter__(self) -> T:
         self.before = _HERE.conditions
-        _HERE.conditions = replace(self.before, **self.changes)
+        _HERE.conditions = self.before._replace(**self.changes)
         return self.value
 
     def __exit__(self, *error: object) -> None:

@@ -58,5 +58,5 @@ def id_row(ids: Sequence[int] | Tensor, name: str = "tokens") -> Tensor:
 
 def in_words(value: object) -> str:
     """A value, cut short, and its type."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"the {type(value).__name__} {text if len(text) <= 40 else text[:37] + '...'}"

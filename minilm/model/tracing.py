@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from minilm.model.attention import Attended
+from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Under, conditions
-from minilm.model.sites import Reading
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def trace(model) -> Under[Trace]:
     Raises:
         ValueError: the model is neither.
     """
-    base = getattr(model, "base", model)
+    base = getattr(model, "base", None)
     if not isinstance(base, MiniLM):
         raise ValueError(f"only a MiniLM or a tuned model can be traced, not {model!r}")
     record = Trace(base)

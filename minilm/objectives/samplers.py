@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minilm.model.tokens import id_row
 from minilm.objectives.batch import IGNORE, Batch
 from minilm.objectives.token_rows import TokenRow, row_digest, token_row, windows
+from minilm.system.checks import whole
 from minilm.system.content_digests import digest
 
 
@@ -28,7 +30,7 @@ class NextToken:
     """
 
     def __init__(self, tokens: TokenRow | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
-        check_sizes(context_length, batch_size)
+        check_sizes(context_length, batch_size, seed)
         self.tokens = token_row(tokens)
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
         if len(self.tokens) <= context_length:
@@ -66,6 +68,9 @@ class Documents:
         documents: token ids of each document, without separators.
         separator: id placed before each document; its end is the next one's beginning.
         context_length, batch_size, seed: as for `NextToken`.
+
+    Raises:
+        ValueError: there are no documents, one of them is not a row of ids, or a size is below 1.
     """
 
     def __init__(
@@ -76,10 +81,11 @@ class Documents:
         batch_size: int,
         seed: int = 0,
     ):
-        check_sizes(context_length, batch_size)
         if not documents:
             raise ValueError("there are no documents to train on: the list is empty")
-        pieces = [whole_numbers([separator, *document]) for document in documents]
+        check_sizes(context_length, batch_size, seed)
+        start = torch.tensor([whole("separator", separator, least=0)])
+        pieces = [torch.cat([start, id_row(document, "each document")]) for document in documents]
         self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
         text = torch.cat(pieces)
         self.length = len(text)
@@ -126,10 +132,13 @@ class Completions:
         seed: int = 0,
         attributes: Sequence[Sequence[int]] | None = None,
     ):
-        check_sizes(window, batch_size)
         if not examples:
             raise ValueError("there are no examples to train on: the list is empty")
+        check_sizes(window, batch_size, seed)
+        if attributes is not None and len(attributes) != len(examples):
+            raise ValueError(f"{len(examples)} examples need as many attributes, not {len(attributes)}")
         for number, (prompt, target) in enumerate(examples):
+            id_row([*prompt, *target], f"example {number}")
             if not prompt or not target:
                 raise ValueError(
                     f"example {number} has {len(prompt)} prompt tokens and {len(target)} target tokens"
@@ -164,7 +173,7 @@ class Completions:
         tokens = torch.zeros(len(rows), width, dtype=torch.int64)
         targets = torch.full((len(rows), width), IGNORE)
         for row, (prompt, target) in enumerate(rows):
-            text = whole_numbers([*prompt, *target])
+            text = torch.tensor([*prompt, *target])
             tokens[row, : len(text) - 1] = text[:-1]
             targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
         attribute = (
@@ -193,16 +202,8 @@ class Shuffled:
         return int(self._order[place])
 
 
-def check_sizes(context_length: int, batch_size: int) -> None:
-    """Raise ValueError for windows or batches of no size."""
-    for name, size in (("context_length", context_length), ("batch_size", batch_size)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
-
-
-def whole_numbers(tokens: Tensor | Sequence[int]) -> Tensor:
-    """Token ids as int64. Raises ValueError for fractions, which would be cut to ids in silence."""
-    found = torch.as_tensor(tokens)
-    if len(found) and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
-        raise ValueError(f"token ids must be whole numbers, not {found.dtype}: encode the text first")
-    return found.to(torch.int64)
+def check_sizes(n_token: int, batch_size: int, seed: int) -> None:
+    """Raise ValueError for windows or batches of nothing, or a seed that is not a whole number."""
+    whole("the number of tokens in a window", n_token, least=1)
+    whole("batch_size", batch_size, least=1)
+    whole("seed", seed)

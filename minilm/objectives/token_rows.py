@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minilm.model.tokens import id_row
 from minilm.system.content_digests import digest
 from minilm.text.shards import TokenShards
 
@@ -22,16 +23,16 @@ def token_row(tokens: TokenRow | Sequence[int]) -> TokenRow:
     Raises:
         ValueError: they are not the whole numbers of one text.
     """
-    row = tokens if isinstance(tokens, TokenRow) else torch.as_tensor(tokens)
-    if row.ndim != 1:
-        raise ValueError(
-            f"tokens must be the ids of one text, (N,), not {tuple(row.shape)}: pass one row, tokens[0]"
-        )
-    if len(row) and not (
-        row.dtype in WHOLE if isinstance(row, Tensor) else np.issubdtype(row.dtype, np.integer)
-    ):
-        raise ValueError(f"tokens must be whole numbers, not {row.dtype}: encode the text first")
-    return row
+    if not isinstance(tokens, TokenRow):
+        return id_row(tokens)
+    if tokens.ndim != 1:
+        raise ValueError(f"tokens must be the ids of one text (time,), not of shape {tuple(tokens.shape)}")
+    is_whole = (
+        tokens.dtype in WHOLE if isinstance(tokens, Tensor) else np.issubdtype(tokens.dtype, np.integer)
+    )
+    if len(tokens) and not is_whole:
+        raise ValueError(f"tokens must be whole token ids, not {tokens.dtype}: encode the text first")
+    return tokens
 
 
 def windows(row: TokenRow, starts: Tensor, length: int) -> Tensor:

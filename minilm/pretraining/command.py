@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,11 +16,11 @@ from minilm.pretraining.estimate import recipe_need
 from minilm.pretraining.finished import difference, is_complete, making_of, read_making, source_digest
 from minilm.pretraining.recipe import Recipe
 from minilm.pretraining.run import Pretrained, check_recipe, pretrain
-from minilm.system.atomic import SaveError
 from minilm.system.devices import resolve_device
 from minilm.training import OtherRunError, StopFlag
 from minilm.training.memory import check_memory
 from minilm.training.resume import remove_run, steps_reached
+from minilm.training.run_folder import check_writable
 
 STOPPED, TERMINATED = 130, 143
 """Exit statuses of a training that Ctrl-C or SIGTERM has stopped and that can go on: 128 and the signal's number."""
@@ -141,22 +140,6 @@ def how_it_goes_on(run: Path, recipe: Recipe) -> str:
         f"stopped at step {reached:,} of {recipe.training.steps:,}; this command goes on (the run is kept in {run}, and no "
         "model was saved)"
     )
-
-
-def check_writable(folder: Path) -> None:
-    """Find out before any work whether a folder can be made or written into; nothing is left behind.
-
-    Raises:
-        SaveError: it cannot.
-    """
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    try:
-        with tempfile.TemporaryFile(dir=there) as file:
-            file.write(b"?")
-    except OSError as error:
-        raise SaveError(
-            f"{folder} cannot be written to ({error.strerror or error}): choose another folder"
-        ) from error
 
 
 @contextmanager

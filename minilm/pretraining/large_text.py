@@ -22,7 +22,7 @@ from minilm.text.shards import TokenShards
 from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 
 LARGE = 32 << 20
-"""Bytes of a text above which it is not read into memory: as Python's lists of tokens, text takes about 20 times its size."""
+"""Bytes of a text above which it is not read into memory: as a string and lists of tokens it takes about 14 times its size."""
 LEARNT_FROM = 256 << 20
 """Bytes of a text that its tokenizer learns from at most: evenly spaced parts."""
 EVALUATED = 200_000

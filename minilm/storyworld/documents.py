@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from minilm.storyworld.grammar import Mention, Part, Text
+from minilm.storyworld.parts import Mention, Part, Text
 
 STORY, FACTS, QUESTIONS = "story", "facts", "questions"
 KEYWORD, NOUNS, ENDING = "keyword", "nouns", "ending"

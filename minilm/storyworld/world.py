@@ -11,14 +11,21 @@ from minilm.storyworld.attributes import Condition, possible_values
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.compiling import compile_documents
 from minilm.storyworld.documents import STORY, Kind, plain_kinds
-from minilm.storyworld.grammar import Grammar
+from minilm.storyworld.grammar import Grammar, GrammarError
 from minilm.storyworld.loading import load_grammar
 from minilm.storyworld.measures import count_derivations, is_static
 from minilm.storyworld.reading import Facts, Reader, Reading
 from minilm.storyworld.sampling import Sampler, Story
+from minilm.storyworld.yaml_nodes import read_file
 
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
 """The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
+WORLDS = {"documents": GRAMMAR, "stories": GRAMMAR.with_name("stories.yaml")}
+"""The worlds that come with the course: documents of many kinds, and the smaller world of plain stories alone."""
+
+TOO_LONG = (
+    "its longest story has too many words and scenes in a row, or brackets in brackets: make it shorter"
+)
 
 Attribute = tuple[str, str]
 """An attribute's name (kind, keyword, ending, plot or hero) and value: ("keyword", "because")."""
@@ -28,25 +35,38 @@ class StoryWorld:
     """All documents of a grammar, each with its exact probability; `only("story")` has the plain stories alone.
 
     Args:
-        path: a grammar file; by default the one of the course.
+        path: a grammar file, or a name from `WORLDS`; by default "documents", the world of the course.
 
     Raises:
         GrammarError: the grammar cannot be told; the message names the line.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        path = Path(path) if path is not None else GRAMMAR
-        self._build(path.read_text(encoding="utf-8"), str(path))
+        path = Path(WORLDS.get(str(path), path)) if path is not None else GRAMMAR
+        self._build(read_file(path), str(path))
+        if path not in WORLDS.values():
+            self._check_depth(str(path))
 
     @classmethod
     def from_text(cls, text: str) -> StoryWorld:
         """A world from the text of a grammar file."""
         world = cls.__new__(cls)
         world._build(text, "grammar")
+        world._check_depth("grammar")
         return world
 
     def _build(self, text: str, source: str) -> None:
-        self._set(load_grammar(text, source))
+        try:
+            self._set(load_grammar(text, source))
+        except RecursionError:
+            raise GrammarError(source, 1, TOO_LONG) from None
+
+    def _check_depth(self, source: str) -> None:
+        """Refuse a grammar whose graph is too deep to be built; the ones of the course are built when they are first needed."""
+        try:
+            self.automaton  # noqa: B018
+        except RecursionError:
+            raise GrammarError(source, 1, TOO_LONG) from None
 
     def _set(self, grammar: Grammar) -> None:
         self.grammar = grammar

@@ -79,7 +79,7 @@ def _within(value: float, least: float | None, most: float | None) -> bool:
 def _range(least: float | None, most: float | None) -> str:
     """The range in words."""
     if least is not None and most is not None:
-        return f" in {least} .. {most}"
+        return f" from {least:g} to {most:g}"
     if least is not None:
-        return f" of at least {least}"
-    return "" if most is None else f" of at most {most}"
+        return f" of at least {least:g}"
+    return "" if most is None else f" of at most {most:g}"

@@ -19,7 +19,17 @@ _MARKS = {codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", b"\0\0\x
 
 
 class TextError(ValueError):
-    """A file that cannot be read as a text; the message names the file, the line and the reason."""
+    """A file that cannot be read as a text; the message names the file, the line and the reason.
+
+    `line` and `reason` are also there alone, for other forms of message; `line` is None where the whole file is at fault.
+    """
+
+    def __init__(self, source: str, line: int | None, reason: str) -> None:
+        super().__init__(f"{source}, line {line}: {reason}" if line else f"{source}: {reason}")
+        self.source, self.line, self.reason = source, line, reason
+
+    def __reduce__(self) -> tuple:  # an error may come from another process
+        return type(self), (self.source, self.line, self.reason)
 
 
 def cut_text(text: str, special_tokens: Sequence[str] = ()) -> Iterator[str]:
@@ -133,8 +143,10 @@ def _join(chunks: Iterable[str], special_tokens: Sequence[str], longest: int, so
 
 def _no_cut(source: str, where: str) -> TextError:
     return TextError(
-        f"{source}: over {LONGEST_RUN:,} characters from {where} on have no place to cut, so they are one word, "
-        "which is not a text: break it into words or lines"
+        source,
+        None,
+        f"over {LONGEST_RUN:,} characters from {where} on have no place to cut, so they are one word, "
+        "which is not a text: break it into words or lines",
     )
 
 
@@ -170,4 +182,4 @@ def _not_utf8(path: Path, at: int) -> TextError:
         f"the file begins as {encoding} does" if encoding else "a NUL stands in no text" if not byte else ""
     )
     what = f"byte 0x{byte:02x} is not UTF-8{seems and f' ({seems})'}; save the file as UTF-8"
-    return TextError(f"{path}, line {line}: {what}")
+    return TextError(str(path), line, what)

@@ -131,7 +131,7 @@ def _dtype(tokenizer: BPETokenizer) -> str:
 def _plan(path: Path, folder: Path, start: int, stop: int, special_tokens: Sequence[str]) -> list[Job]:
     """The shards of a text, in order."""
     if start >= stop:
-        raise TextError(f"{path} is empty: there is nothing to encode")
+        raise TextError(str(path), None, "it is empty, there is nothing to encode")
     cuts = [start]
     while cuts[-1] < stop:
         cuts.append(min(cut_near(path, cuts[-1] + SHARD, special_tokens), stop))
@@ -189,5 +189,5 @@ def encode_shard(job: Job, tokenizer: BPETokenizer) -> Shard:
             file.write(row)
             n_token += len(row)
         if not n_token:
-            raise TextError(f"{job.path} is empty: there is nothing to encode")
+            raise TextError(str(job.path), None, "it is empty, there is nothing to encode")
     return Shard(job.target.name, n_token, digest.hexdigest())

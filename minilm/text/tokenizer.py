@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from minilm.system.atomic import atomic_file
+from minilm.system.errors import CheckpointError
+from minilm.system.places import as_path
 from minilm.text.bpe import Merge, apply_merges, learn_merges
 from minilm.text.counting import count_words
 from minilm.text.pieces import cut_text, read_pieces
 from minilm.text.pretokenization import chars_to_bytes, split_special, split_words, utf8
-from minilm.text.tokenizer_json import Vocabulary, read_json, to_json
+from minilm.text.tokenizer_json import Vocabulary, read_vocabulary, to_file, to_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -115,18 +117,30 @@ class BPETokenizer:
         """Read a `tokenizer.json`, saved here or by `tokenizers`.
 
         Raises:
-            FileNotFoundError, ValueError: there is none, or it is not fit to be read; the file is named.
+            ValueError: the path is not the name of a file.
+            FileNotFoundError: there is no such file.
+            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
         """
+        vocabulary = read_vocabulary(as_path(path))
         try:
-            return cls(read_json(path))
+            return cls(vocabulary)
         except ValueError as error:
-            raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+            raise CheckpointError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write a `tokenizer.json`, replaced atomically; `tokenizers` and `transformers` read it too."""
+        """Write a `tokenizer.json`, replaced atomically; `tokenizers` and `transformers` read it too.
+
+        Raises:
+            ValueError: the path is not the name of a file.
+            SaveError: the disk is full or not writable; an earlier file is intact.
+        """
         with atomic_file(path) as draft:
-            draft.write_text(to_json(self._vocabulary), encoding="utf-8")
+            draft.write_bytes(self.to_bytes())
         return Path(path)
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes: JSON in UTF-8, with a digest of itself."""
+        return to_file(self._vocabulary)
 
     def to_tokenizers(self) -> Tokenizer:
         """The same tokenizer as an object of the library `tokenizers`: the same ids for any text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -28,6 +29,12 @@ class BestWeights:
         """After an evaluation: copy the weights if it is the best. One without a finite loss is never the best."""
         if not self.patience:
             return
+        if record.loss is not None and not math.isfinite(record.loss):
+            warnings.warn(
+                f"evaluate returned {record.loss} after step {record.step}: such an evaluation is never the best, and "
+                "patience does not begin before the first that is a number",
+                stacklevel=2,
+            )
         self.n_worse += 1
         if self.improves(record):
             self.tensors = {

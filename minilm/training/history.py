@@ -13,20 +13,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from minilm.checkpoints.tensors import CheckpointError
 from minilm.system.atomic import SaveError
-from minilm.training.records import EvaluationRecord, Records, StepRecord, TrainingResult
+from minilm.training.records import EvaluationRecord, Records, TrainingResult
 
 FORMAT = "minilm history"
 COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens_per_second", "seconds")
 """Fields of `StepRecord` in the order of a line; how many steps there are in all is the run's, not the line's."""
 CHUNK = 10_000
-"""Lines written at once."""
+"""Lines written or read at once."""
 ADVICE = "restore it, or begin anew with resume=False"
 
 
@@ -48,13 +48,13 @@ class History:
         Raises:
             SaveError: the disk is full or not writable; what counted before still does.
         """
-        lines = chain_lines(self.n_byte == 0, result, self.n_step, self.n_evaluation)
+        lines = chunks(self.n_byte == 0, result, self.n_step, self.n_evaluation)
         sha256, n_byte = self.sha256.copy(), self.n_byte
         try:
             with open(self.path, "r+b" if n_byte else "wb") as file:
                 file.seek(n_byte)
                 file.truncate()
-                for chunk in chunks(lines):
+                for chunk in lines:
                     sha256.update(chunk)
                     n_byte += file.write(chunk)
                 file.flush()
@@ -123,41 +123,40 @@ def counted(file: BinaryIO, n_byte: int) -> Iterator[bytes]:
 
 def parse(file: BinaryIO, mark: dict[str, Any], steps: int) -> tuple[Records, list[EvaluationRecord]]:
     """Records from the lines of a history, as far as they count."""
-    records, evaluations = Records(), []
+    records, evaluations, rows = Records(), [], []
     columns = json.loads(file.readline()).get("columns")
     if columns != list(COLUMNS):
         raise CheckpointError(
             f"{file.name} has columns {columns}: it was written by another version of minilm; go on with that"
         )
-    while file.tell() < mark["bytes"]:
-        line = json.loads(file.readline())
-        if isinstance(line, dict):
-            evaluations.append(EvaluationRecord(**line))
+    place = file.tell()
+    while place < mark["bytes"]:
+        line = file.readline()
+        place += len(line)
+        if line.startswith(b"["):
+            rows.append(line)
         else:
-            step, *rest = line
-            records.append(StepRecord(step, steps, *rest))
+            evaluations.append(EvaluationRecord(**json.loads(line)))
+        if len(rows) == CHUNK or place >= mark["bytes"]:
+            records.extend(json.loads(b"[" + b",".join(rows) + b"]"), COLUMNS, steps)
+            rows.clear()
     return records, evaluations
 
 
-def chain_lines(is_first: bool, result: TrainingResult, n_step: int, n_evaluation: int) -> Iterator[str]:
-    """The first line, where it is missing; then those of the steps and evaluations beyond so many."""
+def chunks(is_first: bool, result: TrainingResult, n_step: int, n_evaluation: int) -> Iterator[bytes]:
+    """The first line, where it is missing; then those of the steps and evaluations beyond so many, many lines at a time."""
     if is_first:
-        yield json.dumps({"format": FORMAT, "columns": COLUMNS})
-    for record in result.records[n_step:]:
-        yield json.dumps([getattr(record, name) for name in COLUMNS])
+        yield as_line({"format": FORMAT, "columns": COLUMNS})
+    for start in range(n_step, len(result.records), CHUNK):
+        rows = [*Records(result.records[start : start + CHUNK]).rows(COLUMNS)]
+        yield json.dumps(rows)[1:-1].replace("], [", "]\n[").encode() + b"\n"
     for evaluation in result.evaluations[n_evaluation:]:
-        yield json.dumps(asdict(evaluation))
+        yield as_line(asdict(evaluation))
 
 
-def chunks(lines: Iterable[str]) -> Iterator[bytes]:
-    """Lines as bytes, many at a time."""
-    gathered: list[str] = []
-    for line in lines:
-        gathered.append(line + "\n")
-        if len(gathered) == CHUNK:
-            yield "".join(gathered).encode()
-            gathered.clear()
-    yield "".join(gathered).encode()
+def as_line(content: dict[str, Any]) -> bytes:
+    """One line of JSON."""
+    return json.dumps(content).encode() + b"\n"
 
 
 def free_place(folder: Path, taken: str | None) -> Path:

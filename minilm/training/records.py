@@ -48,6 +48,9 @@ class Records(Sequence[StepRecord]):
     def __init__(self, records: Iterable[StepRecord] = ()):
         whole = ("step", "steps")
         self._columns = {each.name: array("q" if each.name in whole else "d") for each in fields(StepRecord)}
+        if isinstance(records, Records):
+            self._columns = {name: column[:] for name, column in records._columns.items()}
+            return
         for record in records:
             self.append(record)
 
@@ -56,9 +59,19 @@ class Records(Sequence[StepRecord]):
         for name, column in self._columns.items():
             column.append(getattr(record, name))
 
+    def rows(self, names: Sequence[str]) -> Iterator[tuple]:
+        """Some fields of every record."""
+        return zip(*(self._columns[name] for name in names), strict=True)
+
+    def extend(self, rows: Sequence[Sequence[float]], names: Sequence[str], steps: int) -> None:
+        """More records of a run of so many steps, from the rows of all their other fields."""
+        for name, values in zip(names, zip(*rows, strict=True), strict=bool(rows)):
+            self._columns[name].extend(values)
+        self._columns["steps"].extend([steps] * len(rows))
+
     def copy(self) -> Records:
         """The same records, of which later additions here are not part."""
-        return self[:]
+        return Records(self)
 
     def __len__(self) -> int:
         return len(self._columns["step"])

@@ -32,19 +32,21 @@ def run_folder(folder: str | Path | None, owner: bool = True) -> Iterator[Path |
         yield None if folder is None else Path(folder)
         return
     check_writable(folder)
+    Path(folder).mkdir(parents=True, exist_ok=True)
     with locked(Path(folder)) as path:
         yield path
 
 
 def check_writable(folder: str | Path) -> None:
-    """Make a folder, and find out before any work whether a file can be written into it.
+    """Find out before any work whether a folder can be made or written into; nothing is left behind.
 
     Raises:
         SaveError: it cannot.
     """
+    folder = Path(folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
+        with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"?")
     except OSError as error:
         raise SaveError(

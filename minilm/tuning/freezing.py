@@ -6,7 +6,8 @@ another name, so it costs no memory, and any number of threads and tuned models 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -24,7 +25,7 @@ class FrozenView:
 
     def __init__(self, base: MiniLM, weights: Mapping[str, Tensor], training: bool = False):
         self.own = dict(weights)
-        self.slots = list(_slots(base))
+        self.slots = [each._parameters for each in base.modules() if each._parameters]
         self.addresses = self._look()
         self.model: MiniLM = _twin(base, "", self.own)
         self.model.__dict__["_original"] = (base,)  # not a submodule
@@ -38,15 +39,8 @@ class FrozenView:
         return same and self.addresses == self._look()
 
     def _look(self) -> list[int]:
-        return [parameters[name].data_ptr() for parameters, name in self.slots]
-
-
-def _slots(module: nn.Module) -> Iterator[tuple[dict, str]]:
-    """Where each weight is kept."""
-    for each in module.modules():
-        yield from (
-            (each._parameters, name) for name, weight in each._parameters.items() if weight is not None
-        )
+        """Where the base's weights are in memory: nothing is copied, and a new pass asks each time."""
+        return list(map(Tensor.data_ptr, chain.from_iterable(map(dict.values, self.slots))))
 
 
 def _twin(module: nn.Module, prefix: str, own: Mapping[str, Tensor]) -> nn.Module:
@@ -54,15 +48,10 @@ def _twin(module: nn.Module, prefix: str, own: Mapping[str, Tensor]) -> nn.Modul
     twin = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     twin.__dict__["_parameters"] = {
-        name: own[prefix + name] if prefix + name in own else _frozen(weight)
+        name: own[prefix + name] if prefix + name in own else weight.detach()
         for name, weight in module._parameters.items()
     }
     twin.__dict__["_modules"] = {
         name: _twin(child, f"{prefix}{name}.", own) for name, child in module._modules.items()
     }
     return twin
-
-
-def _frozen(weight: nn.Parameter | None) -> Tensor | None:
-    """The same memory, without gradients."""
-    return None if weight is None else weight.detach()

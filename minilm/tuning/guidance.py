@@ -23,12 +23,7 @@ def check_strength(value: float) -> float:
     Raises:
         ValueError: it is not.
     """
-    try:
-        return number("strength", value, 0, STRONGEST)
-    except ValueError:
-        raise ValueError(
-            f"strength must be a number from 0 (the base) to {STRONGEST:g}, not {value!r}"
-        ) from None
+    return number("strength", value, 0, STRONGEST)
 
 
 class Strength:

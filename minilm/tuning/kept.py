@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -27,15 +27,20 @@ class Kept:
         self._n_forgotten = 0
 
     def forget(self) -> None:
-        """Make it anew: the owner has been trained, or is about to be."""
+        """Make it anew: its owner has been trained, or is about to be."""
         self._n_forgotten += 1
 
-    def get(self, training: bool, weights: Sequence[Tensor], make: Callable[[], Any]) -> Any:
-        """What `make` makes of the weights."""
+    def get(self, training: bool, weight: Tensor, make: Callable[[], Any]) -> Any:
+        """What `make` makes.
+
+        Args:
+            training: whether its owner trains.
+            weight: one of those that it is made of; if this one is moved or written to, it is made anew as well.
+        """
         if training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return make()
         made = self._made
-        now = (self._n_forgotten, version(weights), multiplied_in(weights[0].device))
+        now = (self._n_forgotten, weight._version, weight.data_ptr(), multiplied_in(weight.device))
         if made is None or made[0] != now:
             self._made = made = (now, make())
         return made[1]

@@ -47,15 +47,15 @@ class Attachment(nn.Module):
         return dict(self.named_parameters())
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `stored` returned.
+        """Take over what `stored` returned, in the precision that it has there.
 
         Raises:
-            ValueError: a tensor is missing, superfluous or of another shape; the message names it.
+            ValueError: a tensor is missing, superfluous, of another shape or of whole numbers; the message names it.
         """
         parameters = dict(self.named_parameters())
         check_shapes({name: parameter.shape for name, parameter in parameters.items()}, tensors)
         for name, parameter in parameters.items():
-            parameter.data.copy_(tensors[name])
+            parameter.data = tensors[name].to(parameter.device, copy=True)
 
     def merge_into(self, model: MiniLM) -> None:
         """Write the same change into a copy of the base, for methods that can.
@@ -89,6 +89,14 @@ class Method(ABC):
             ValueError: the settings do not fit the model.
         """
 
+    def as_stored(self) -> Method:
+        """The same method as it stands once training is over, without what only the start of training needs.
+
+        What it builds stores tensors of the same names and shapes. It is built when stored tensors are to be restored,
+        first on a base without memory (torch's device "meta"), so it must not look at the base's numbers.
+        """
+        return self
+
     def recipe(self, *, paper: bool = False, **changes: Any) -> TrainingConfig:
         """Training settings that learn on a small base in any number of steps; any of them may be changed.
 
@@ -121,3 +129,5 @@ def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> No
             raise ValueError(
                 f"{name} should hold {wanted}, but holds {there}: was it made for another model?"
             )
+        if not tensors[name].is_floating_point():
+            raise ValueError(f"{name} should hold fractions, but holds {tensors[name].dtype}")

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.attention import Attended
-from minilm.model.sites import AttentionDelta, Delta, Place, Reading
+from minilm.model.interface import Reading
+from minilm.model.sites import AttentionDelta, Delta, Place
 
 
 def trained_precision(dtype: torch.dtype) -> torch.dtype:

@@ -17,18 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
+from minilm.model.interface import OnBase, Output, Reading
+from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
-from minilm.model.sites import Reading
 from minilm.system.atomic import SaveError
+from minilm.system.checks import whole
 from minilm.tuning.kept import multiplied_in, version
 from minilm.tuning.saving import fingerprint
 from minilm.tuning.state_store import RowStore
 from minilm.tuning.tuned import TunedModel
 
 
-class CachedBase(nn.Module):
+class CachedBase(OnBase, nn.Module):
     """Reads and trains like a tuned model, and gives the same logits; what the base says of a text is kept.
 
     A text is known by its tokens alone, so other data can never be taken for it. A model that reads
@@ -57,9 +57,7 @@ class CachedBase(nn.Module):
         super().__init__()
         check_acts_after(tuned)
         self.tuned, base = tuned, tuned.base
-        self.width = tuned.window if width is None else width
-        if not 1 <= self.width <= tuned.window:
-            raise ValueError(f"width must lie in 1 .. {tuned.window}, the model's window, not {self.width}")
+        self.width = tuned.window if width is None else whole("width", width, 1, tuned.window)
         self.layers = kept_layers(tuned)
         self.fingerprint, self.version = fingerprint(base), version_of(base)
         about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
@@ -141,19 +139,9 @@ class CachedBase(nn.Module):
         return self.tuned.takes_attribute
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
-
-    @property
     def window(self) -> int:
         """Tokens of text that one pass can read."""
         return self.tuned.window
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.base.device
 
 
 def check_acts_after(tuned: TunedModel) -> None:

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
+from minilm.model.interface import OnBase, Output
+from minilm.model.model import MiniLM
 from minilm.model.sites import Sites
+from minilm.model.tokens import in_words
 from minilm.system.content_digests import digest
+from minilm.tuning.count import Count
 from minilm.tuning.freezing import FrozenView
 from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method
@@ -31,24 +32,7 @@ from minilm.tuning.precision import converted, in_precision, precision_of, train
 from minilm.tuning.saving import save
 
 
-@dataclass(frozen=True)
-class Count:
-    """Parameters, as published tables count them."""
-
-    trained: int
-    """That training changes."""
-    stored: int
-    """That have to be kept for the tuned model; a prefix, for one, drops the network that produced it."""
-    base: int
-    """Of the base model."""
-
-    @property
-    def fraction(self) -> float:
-        """stored / base."""
-        return self.stored / self.base
-
-
-class TunedModel(nn.Module):
+class TunedModel(OnBase, nn.Module):
     """Reads and generates like a `MiniLM`. Make one with `attach`."""
 
     def __init__(self, base: MiniLM, methods: Mapping[str, Method]):
@@ -80,25 +64,14 @@ class TunedModel(nn.Module):
         return self._base[0]
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
-
-    @property
     def window(self) -> int:
         """Tokens of text that one pass can read: the context, less what virtual tokens take up."""
         return self.base.window - self.position_offset - self.n_virtual
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.base.device
-
     def sites(self) -> Sites:
         """What stands where in the next pass."""
         places, dtype = defaultdict(list), self.base.dtype
-        for attachment in self.attachments.values():
-            own = precision_of(attachment, dtype)
+        for attachment, own in zip(self.attachments.values(), self._precisions, strict=True):
             for place, delta in attachment.deltas().items():
                 places[place].append(delta if own == dtype else converted(place, delta, own))
         return Sites(places, self.position_offset)
@@ -109,7 +82,8 @@ class TunedModel(nn.Module):
         dtype = self.base.dtype
         if all(weight.dtype == dtype for weight in own.values()):
             return own
-        return self._converted.get(self.training, [*own.values()], lambda: in_precision(own, dtype))
+        first = next(iter(own.values()))
+        return self._converted.get(self.training, first, lambda: in_precision(own, dtype))
 
     def forward(
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
@@ -202,16 +176,21 @@ class TunedModel(nn.Module):
         """Training mode for the attachments, and for the weights that stand in for the base's own."""
         super().train(mode)
         self._converted.forget()
-        if self._base:
-            self._view = self._new_view(self.weights())
+        self._look_anew()
         return self
 
     def _apply(self, fn, recurse: bool = True) -> TunedModel:
         """`.to(...)` moves the base along."""
         self.base._apply(fn, recurse)
         super()._apply(fn, recurse)
-        self._view = self._new_view(self.weights())
+        self._look_anew()
         return self
+
+    def _look_anew(self) -> None:
+        """At the base and at the attachments' precision."""
+        if self._base:
+            self._precisions = [precision_of(each, self.base.dtype) for each in self.attachments.values()]
+            self._view = self._new_view(self.weights())
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_view": None}  # a copy looks at the copied base
@@ -234,18 +213,34 @@ def attach(model: MiniLM, methods: Method | Sequence[Method] | Mapping[str, Meth
         raise ValueError(
             "this model is tuned already: attach all methods at once, attach(base, [one, other])"
         )
+    if not isinstance(model, MiniLM):
+        raise ValueError(f"model must be a MiniLM, not {in_words(model)}: load_pretrained gives one")
     named = methods if isinstance(methods, Mapping) else by_name(methods)
+    for name, method in named.items():
+        check_method(method)
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"a method's name must be a word without a dot, not {name!r}")
     if not named:
         raise ValueError("there is nothing to attach: the list of methods is empty")
     return TunedModel(model, named)
 
 
+def check_method(method: object) -> None:
+    """Raise ValueError for what is not a method with its settings."""
+    if not isinstance(method, Method):
+        made = (
+            ": it must be made first, with its settings, as in LoRA(rank=8)"
+            if isinstance(method, type)
+            else ""
+        )
+        raise ValueError(f"{in_words(method)} is no tuning method{made}; see tuning.METHODS")
+
+
 def by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
     """Methods under their own names."""
     named: dict[str, Method] = {}
-    for method in [methods] if isinstance(methods, Method) else methods:
-        if not isinstance(method, Method):
-            raise ValueError(f"{method!r} is no tuning method; see tuning.METHODS")
+    for method in methods if isinstance(methods, list | tuple) else [methods]:
+        check_method(method)
         if method.name in named:
             raise ValueError(
                 f"two methods are called {method.name!r}: give them names, "

@@ -199,12 +199,11 @@ class Documents(Enumeration):
 
     def _fact(self, pattern: str, fact: str, walk: Walk) -> str:
         values = self._values(fact)
-        text = re.sub(
+        return re.sub(
             r"\{(\w+)\}",
             lambda m: capital(self._filled(values[m.group(1).lower()], walk.bound), m.group(1)[0].isupper()),
             pattern,
         )
-        return text
 
     def _values(self, fact: str) -> dict[str, str]:
         subject, relation, thing = (side.strip() for side in fact.split("|"))
@@ -268,7 +267,7 @@ class Documents(Enumeration):
             found.append(
                 (
                     2.0,
-                    how["ask"].replace("{subject}", name if not how["ask"].startswith("Who has") else name),
+                    how["ask"].replace("{subject}", name),
                     answer,
                 )
             )

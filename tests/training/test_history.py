@@ -24,7 +24,7 @@ from minilm.training import (
 )
 from minilm.training import history as history_module
 from minilm.training.early_stopping import BestWeights
-from minilm.training.history import History, read_history
+from minilm.training.history import COLUMNS, History, read_history
 
 MILLION = 1_000_000
 
@@ -53,7 +53,9 @@ evaluation_lists = st.lists(
 
 
 @settings(deadline=None, max_examples=40)
-@given(records=record_lists, evaluations=evaluation_lists, cut=st.integers(0, 6), junk=st.binary(max_size=40))
+@given(
+    records=record_lists, evaluations=evaluation_lists, cut=st.integers(0, 6), junk=st.binary(max_size=400)
+)
 def test_what_was_added_in_parts_comes_back_whatever_stands_behind_it(
     tmp_path_factory, records, evaluations, cut, junk
 ):
@@ -67,6 +69,7 @@ def test_what_was_added_in_parts_comes_back_whatever_stands_behind_it(
     assert repr([*found]) == repr(records) and repr(looks) == repr(evaluations)  # repr: NaN equals nothing
     more = TrainingResult(records=Records([*records, record(8)]), evaluations=evaluations)
     again.add(more)
+    assert again.path.stat().st_size == again.mark()["bytes"]
     assert repr([*read_history(folder, again.mark(), 9)[1]]) == repr([*records, record(8, 9)])
 
 
@@ -89,7 +92,12 @@ def test_records_equal_lists_of_the_same():
 @pytest.fixture(scope="module")
 def million() -> Records:
     """A million step records."""
-    return Records(map(record, range(1, MILLION + 1)))
+    numbers = [record(step) for step in range(1, 1001)]
+    rows = [(number.loss, 0.003, number.gradient_norm, 12345.6789, number.seconds) for number in numbers]
+    records = Records()
+    for start in range(0, MILLION, 1000):
+        records.extend([(start + 1 + place, *row) for place, row in enumerate(rows)], COLUMNS, MILLION)
+    return records
 
 
 class Opened(io.FileIO):

@@ -139,7 +139,7 @@ def test_methods_inside_the_base_are_refused(base, method):
 
 @pytest.mark.parametrize("width", [0, CONFIG.context_length + 1])
 def test_a_width_that_no_row_has_is_refused(base, width):
-    with pytest.raises(ValueError, match="width must lie in 1 .. 24"):
+    with pytest.raises(ValueError, match="width must be a whole number from 1 to 24"):
         CachedBase(attach(base, METHODS["plain"]), width=width)
 
 

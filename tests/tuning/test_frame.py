@@ -137,7 +137,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
     [
         (
             lambda base: attach(base, LoRA(targets=("query", "gate"))),
-            "no target 'gate'; the linear maps are query, key",
+            "each of targets must be one of query, key.* not 'gate'",
         ),
         (lambda base: attach(base, LoRA(rank=17)), "rank 17 exceeds 16, the rank of the query map"),
         (lambda base: attach(base, LoRA(rank=0)), "at least 1, not 0"),
@@ -147,7 +147,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
             lambda base: attach(base, Prefix(length=30, shift_positions=True)),
             "30 virtual positions leave no room",
         ),
-        (lambda base: attach(base, Prefix(length=0)), "a length of 0 leaves nothing to train"),
+        (lambda base: attach(base, Prefix(length=0)), "length must be a whole number of at least 1, not 0"),
         (lambda base: attach(base, Prompt(length=2, init=(1, 99))), "token id 99 is outside the vocabulary"),
         (
             lambda base: attach(base, Prompt(length=2, init=(1,))),
@@ -156,7 +156,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
         (lambda base: attach(base, Prefix(init="words")), "init must be one of random or 8 token ids"),
         (
             lambda base: attach(base, Adapter(placement="beside")),
-            "no placement 'beside'; choose from pfeiffer",
+            "placement must be one of pfeiffer, .*, not 'beside'",
         ),
         (lambda base: attach(base, [LoRA(), LoRA()]), "two methods are called 'lora': give them names"),
         (lambda base: attach(base, []), "nothing to attach"),

@@ -57,13 +57,19 @@ def disarm(text: object) -> Markup:
     """
     if isinstance(text, Markup):
         return text
-    shown = Markup(escape(str(text)).translate(_IN_HTML))
+    characters = str(text)
+    if (
+        characters.isascii() and characters.isprintable()
+    ):  # the common case, without a look at every character
+        return escape(characters)
+    shown = Markup(escape(characters).translate(_IN_HTML))
     return Markup(f"<bdi>{shown}</bdi>") if _RIGHT_TO_LEFT.search(shown) else shown
 
 
 def plain(text: object) -> str:
     """Text for attributes, controls and terminals: characters without a shape appear as "[U+202E]"."""
-    return str(text).translate(_IN_TEXT)
+    characters = str(text)
+    return characters if characters.isprintable() else characters.translate(_IN_TEXT)
 
 
 def code(character: str) -> str:

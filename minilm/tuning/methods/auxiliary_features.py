@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Decoder, Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Pass
-from minilm.model.sites import Reading
 
 
 class FeatureNetwork(nn.Module):
@@ -62,7 +62,7 @@ class FeatureNetwork(nn.Module):
         states = states.to(self.project_in.weight.dtype)
         return self.project_in(F.layer_norm(states, states.shape[-1:]))
 
-    def encode(self, base: MiniLM, attribute: Tensor) -> Tensor:
+    def encode(self, base: Decoder, attribute: Tensor) -> Tensor:
         """T_LM^{1..L}(a E_LM): the attribute (B, m) through the base's first layers, (B, m, d)."""
         base.check(attribute)
         context = base.new_pass()

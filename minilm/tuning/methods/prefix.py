@@ -13,7 +13,7 @@ which is dropped when training is over: what it produces is all that is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
 from minilm.model.sites import Memory
+from minilm.system.checks import flag, whole
 from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method, check_shapes
 from minilm.tuning.methods.prompt import check_virtual_tokens, token_ids
@@ -54,8 +55,13 @@ class Prefix(Method):
 
     def __post_init__(self) -> None:
         check_virtual_tokens(self.length, self.init, ("random",))
-        if self.hidden < 1:
-            raise ValueError(f"the prefix's network needs a width of at least 1, not hidden={self.hidden}")
+        whole("hidden", self.hidden, least=1)
+        whole("fit_steps", self.fit_steps, least=0)
+        flag("reparameterize", self.reparameterize)
+        flag("shift_positions", self.shift_positions)
+
+    def as_stored(self) -> Prefix:
+        return replace(self, reparameterize=False, init="random")
 
     def build(self, base: MiniLM) -> PrefixAttachment:
         return PrefixAttachment(base, self)
@@ -72,7 +78,7 @@ class PrefixAttachment(Attachment):
         start = None if settings.init == "random" else keys_and_values(base, token_ids(settings.init, base))
         self.network = PrefixNetwork(self.shape, settings.hidden) if settings.reparameterize else None
         if self.network is None:
-            self.slots = nn.Parameter(torch.randn(self.shape) * 0.02 if start is None else start)
+            self.slots = nn.Parameter(torch.empty(self.shape).normal_(std=0.02) if start is None else start)
         elif start is not None:
             self.network.fit(start, settings.fit_steps)
         self._produced = Kept()
@@ -81,7 +87,7 @@ class PrefixAttachment(Attachment):
         """(L, 2, H, l, p). Where nothing is trained they are produced once and kept."""
         if self.network is None:
             return self.slots
-        return self._produced.get(self.training, list(self.network.parameters()), self.network)
+        return self._produced.get(self.training, self.network.first.weight, self.network)
 
     def deltas(self) -> dict:
         layers = self.produce().unbind()
