@@ -13,6 +13,7 @@ from minilm import BPETokenizer
 from minilm.adaptation import EncodedTask, task_from
 from minilm.adaptation.scores import score
 from minilm.datasets import TripleText
+from minilm.storyworld import StoryWorld
 
 LONGEST = 60
 """Tokens that a model may write before it is cut off; the longest targets have about as many."""
@@ -28,7 +29,15 @@ class FactsToText(EncodedTask):
     """
 
     def __init__(self, tokenizer: BPETokenizer, n_train: int = 400, n_held_out: int = 48, facts: int = 2):
-        task = task_from("storyworld-triples", tokenizer, n_train=n_train, n_held_out=n_held_out, facts=facts)
+        stories = StoryWorld("stories")
+        task = task_from(
+            "storyworld-triples",
+            tokenizer,
+            n_train=n_train,
+            n_held_out=n_held_out,
+            facts=facts,
+            world=stories,
+        )
         super().__init__(task.records, task.held_out, tokenizer, task.template, task.name)
 
     def told(self, model, records: Sequence[TripleText] | None = None) -> float:

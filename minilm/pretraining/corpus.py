@@ -16,6 +16,7 @@ from minilm.evaluation.perplexity import mean_loss, perplexity
 from minilm.objectives.batch import IGNORE, Batch, BatchMaker
 from minilm.objectives.samplers import Documents, NextToken
 from minilm.pretraining.large_text import LARGE, encode_large, evaluated
+from minilm.pretraining.recipe import WORLD_OF
 from minilm.storyworld import Oracle, StoryWorld
 from minilm.text.shards import TokenShards
 from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
@@ -247,8 +248,8 @@ def corpus_named(name: str, vocab_size: int, n_story: int = 50_000, n_held_out: 
         ValueError: the data is neither.
         FileNotFoundError: there is no such file or data set.
     """
-    if name == "storyworld":
-        return StoryCorpus.sample(n_story, n_held_out, vocab_size)
+    if name in WORLD_OF:
+        return StoryCorpus.sample(n_story, n_held_out, vocab_size, world=StoryWorld(WORLD_OF[name]))
     from minilm import datasets
 
     if (path := datasets.plain_text(name)) and path.stat().st_size > LARGE:

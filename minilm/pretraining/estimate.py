@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minilm.pretraining.recipe import Recipe
+from minilm.pretraining.recipe import WORLD_OF, Recipe
 from minilm.training.memory import MemoryNeed, training_need
 
 BYTES_PER_STORY = 5_000
@@ -23,7 +23,7 @@ def recipe_need(recipe: Recipe) -> MemoryNeed:
 
 def text_need(recipe: Recipe) -> int:
     """Bytes for the text; of data that is still to be fetched, none."""
-    if recipe.data == "storyworld":
+    if recipe.data in WORLD_OF:
         counted = min(recipe.n_story, COUNTED_STORIES)
         return recipe.n_story * BYTES_PER_STORY + counted * BYTES_PER_COUNTED_STORY
     path = Path(recipe.data).expanduser()

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from minilm.pretraining.recipe import Recipe
-from minilm.storyworld.world import GRAMMAR
+from minilm.pretraining.recipe import WORLD_OF, Recipe
+from minilm.storyworld.world import WORLDS
 from minilm.system.content_digests import MARK
 from minilm.system.devices import resolve_device
 from minilm.training import TrainingConfig
@@ -35,7 +35,7 @@ def source_digest(data: str) -> str | None:
     The shelf's files never change: each has its SHA-256 in the register.
     """
     path = Path(data).expanduser()
-    files = sorted(GRAMMAR.parent.glob("*.yaml")) if data == "storyworld" else [path]
+    files = [WORLDS[WORLD_OF[data]]] if data in WORLD_OF else [path]
     if not all(file.is_file() for file in files):
         return None
     return MARK + hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -14,7 +14,7 @@ class Recipe:
     """All that decides a pretraining run; equal recipes give equal models on a CPU."""
 
     data: str = "storyworld"
-    """"storyworld", a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
+    """A world from `WORLD_OF`, a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
     n_story: int = 50_000
     """Documents to learn from; unused by other data."""
     n_held_out: int = 400
@@ -54,10 +54,19 @@ class Recipe:
         return replace(self, **{"training": replace(self.training, **rest), **own})
 
 
+WORLD_OF = {"storyworld": "documents", "stories": "stories"}
+"""Names of data that are drawn from a world -> that world, as `StoryWorld` knows it."""
 STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 
 RECIPES: dict[str, Recipe] = {
-    "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
+    "lesson": Recipe(data="stories", training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
+    "stories": Recipe(
+        data="stories",
+        n_story=150_000,
+        context_length=256,
+        batch_size=8,
+        training=TrainingConfig(steps=16_000, evaluate_every=2000, **STORY_RATES),
+    ),
     "bundled": Recipe(
         n_story=100_000,
         n_held_out=600,
@@ -79,6 +88,7 @@ RECIPES: dict[str, Recipe] = {
         training=TrainingConfig(steps=1200, evaluate_every=200),
     ),
     "smoke": Recipe(
+        data="stories",
         n_story=200,
         n_held_out=16,
         vocab_size=1024,
@@ -90,5 +100,5 @@ RECIPES: dict[str, Recipe] = {
         training=TrainingConfig(steps=5, warmup_steps=2, evaluate_every=5),
     ),
 }
-"""Recipes by name: three minutes on two CPU cores ("lesson", "shakespeare"), the checkpoint that comes with the course
-("bundled"), and a run that only proves that all is well ("smoke")."""
+"""Recipes by name: three minutes on two CPU cores ("lesson", "shakespeare"), the checkpoints that come with the course
+("bundled": data/storyworld, "stories": data/stories), and a run that only proves that all is well ("smoke")."""

@@ -17,7 +17,7 @@ from minilm.generation.sampling import generate
 from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
 from minilm.pretraining.finished import making_of
-from minilm.pretraining.recipe import Recipe
+from minilm.pretraining.recipe import WORLD_OF, Recipe
 from minilm.system.content_digests import digest
 from minilm.training import Callback, TrainingResult, train
 
@@ -189,7 +189,7 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         ValueError: a size is not a whole number of at least 1, or does not fit another; the message names it.
     """
-    sizes = ["batch_size", *(["n_story", "n_held_out"] if recipe.data == "storyworld" else [])]
+    sizes = ["batch_size", *(["n_story", "n_held_out"] if recipe.data in WORLD_OF else [])]
     for name in sizes:
         value = getattr(recipe, name)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
