@@ -73,7 +73,11 @@ class Pretrained:
             f"| {name} | {loss:.4f} | {self.corpus.bits_per_byte(loss):.4f} |"
             for name, loss in self.yardsticks()
         ]
-        gap = "" if self.gap is None else f"\nThe model is {self.gap:.1%} above the floor.\n{self.kinds_table()}"
+        gap = (
+            ""
+            if self.gap is None
+            else f"\nThe model is {self.gap:.1%} above the floor.\n{self.kinds_table()}"
+        )
         return CARD.format(
             data=self.recipe.data,
             size=size,

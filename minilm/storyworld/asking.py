@@ -78,15 +78,27 @@ class Speech:
             found.append(Way(WHAT, filled(relation.ask, values), fact[2], False))
             if relation.whether:
                 told = filled(relation.whether, values)
-                question = (Text("Did"), *dressed(subject, True, False), *dressed(told, True, False), Text("?"))
+                question = (
+                    Text("Did"),
+                    *dressed(subject, True, False),
+                    *dressed(told, True, False),
+                    Text("?"),
+                )
                 found += [Way(YES, question, (Text("yes"),), False)]
                 found += [Way(NO, question, (Text("no"),), True)] * self._has_others(fact)
-        if relation.who and relation.says and self.is_person(fact) and self._settled(fact, facts, relation, (1, 2)):
+        if (
+            relation.who
+            and relation.says
+            and self.is_person(fact)
+            and self._settled(fact, facts, relation, (1, 2))
+        ):
             question = (Text("Who"), *dressed(values["says"], True, False), Text("?"))
             found.append(Way(WHO, question, values["named"], False))
         return found
 
-    def _settled(self, fact: Fact, facts: tuple[Fact, ...], relation: Relation, sides: tuple[int, int]) -> bool:
+    def _settled(
+        self, fact: Fact, facts: tuple[Fact, ...], relation: Relation, sides: tuple[int, int]
+    ) -> bool:
         """Whether no other fact agrees with it on these sides, or it is the last that does and that is what counts."""
         alike = [other for other in facts if all(other[side] == fact[side] for side in sides)]
         if relation.latest:
@@ -105,7 +117,14 @@ class Asker:
     """Compiles the questions that follow one story."""
 
     def __init__(
-        self, speech: Speech, kind: Kind, notation: Notation, facts: tuple[Fact, ...], node: int, *, target: bool
+        self,
+        speech: Speech,
+        kind: Kind,
+        notation: Notation,
+        facts: tuple[Fact, ...],
+        node: int,
+        *,
+        target: bool,
     ) -> None:
         self.speech, self.writer, self.kind = speech, speech.writer, kind
         self.automaton = self.writer.automaton
@@ -122,7 +141,9 @@ class Asker:
         turns = Counter()
         for turn, chance in (self.kind.turns or {1: 1.0}).items():
             turns[min(turn, len(self.asked))] += chance
-        return self.automaton.branch([(chance, self._next(n, 0, None, spaced)) for n, chance in turns.items()])
+        return self.automaton.branch(
+            [(chance, self._next(n, 0, None, spaced)) for n, chance in turns.items()]
+        )
 
     def _next(self, left: int, first: int, last: Fact | None, spaced: bool) -> int:
         """The node before the next of `left` questions, about one of the facts from `first` on."""
@@ -155,7 +176,11 @@ class Asker:
         if final and self.target:
             node = self.automaton.add(Mark(TARGET_MARK, node))
         question = filled(pattern[:place], {"question": way.question})
-        return self._differing(question, node) if way.differs else self.writer.parts(question, node, counted=False)
+        return (
+            self._differing(question, node)
+            if way.differs
+            else self.writer.parts(question, node, counted=False)
+        )
 
     def _differing(self, question: Parts, node: int) -> int:
         """A question whose last mention says another filler."""

@@ -185,6 +185,10 @@ class Automaton:
         What has to be remembered is kept apart, and so is where a target begins, which `Oracle.target_log_prob` asks for.
         """
         for number, node in enumerate(self.nodes[len(self._skip) : index + 1], start=len(self._skip)):
-            silent = node.what != TARGET_MARK if isinstance(node, Mark) else isinstance(node, Told) and not node.facts
+            silent = (
+                node.what != TARGET_MARK
+                if isinstance(node, Mark)
+                else isinstance(node, Told) and not node.facts
+            )
             self._skip.append(self._skip[node.next] if silent else number)
         return self._skip[index]

@@ -24,7 +24,10 @@ def load_kinds(entry: Entry | None, slots: Mapping[str, Slot], plots: Mapping[st
     """
     if entry is None:
         return plain_kinds()
-    kinds = {name.text(): _kind(name, body, slots, {p.group for p in plots.values()}) for name, body in entry.pairs()}
+    kinds = {
+        name.text(): _kind(name, body, slots, {p.group for p in plots.values()})
+        for name, body in entry.pairs()
+    }
     if not any(kind.weight > 0 for kind in kinds.values()):
         raise entry.error("the weights here sum to zero: nothing could be chosen")
     return kinds
@@ -35,10 +38,14 @@ def _kind(name: Entry, body: Entry, slots: Mapping[str, Slot], groups: set[str])
     body.require("notations")
     group = fields["group"].text() if "group" in fields else STORY
     if group not in groups:
-        raise fields.get("group", body).error(f"no plot is of the group {group!r}; known: {', '.join(sorted(groups))}")
+        raise fields.get("group", body).error(
+            f"no plot is of the group {group!r}; known: {', '.join(sorted(groups))}"
+        )
     notations = {key.text(): _notation(key, n, slots) for key, n in fields["notations"].pairs()}
     if not any(notation.weight > 0 for notation in notations.values()):
-        raise fields["notations"].error("all notations here are held out or weigh nothing: none could be chosen")
+        raise fields["notations"].error(
+            "all notations here are held out or weigh nothing: none could be chosen"
+        )
     between = _raw(fields["between"]) if "between" in fields else "\n"
     return Kind(
         name.text(),
@@ -61,7 +68,9 @@ def _counts(entry: Entry | None, last: str | None = None) -> dict[int, float] | 
     for key, weight in entry.pairs():
         text = key.text()
         if text != last and not (text.isdecimal() and int(text) > 0):
-            raise key.error(f"a number of 1 or more{f' or {last!r}' if last else ''} is expected here, not {text!r}")
+            raise key.error(
+                f"a number of 1 or more{f' or {last!r}' if last else ''} is expected here, not {text!r}"
+            )
         counts[WHOLE if text == last else int(text)] = weight.weight()
     total = sum(counts.values())
     if not total > 0:
@@ -70,7 +79,9 @@ def _counts(entry: Entry | None, last: str | None = None) -> dict[int, float] | 
 
 
 def _notation(name: Entry, body: Entry, slots: Mapping[str, Slot]) -> Notation:
-    fields = body.fields("text", "each", "between", "weight", "held_out") if body.is_mapping() else {"text": body}
+    fields = (
+        body.fields("text", "each", "between", "weight", "held_out") if body.is_mapping() else {"text": body}
+    )
     if "text" not in fields:
         raise body.error("'text:' is missing here")
     parts = _pattern(fields["text"], fields["text"].text(), (*ELEMENTS, *slots))
@@ -88,7 +99,9 @@ def _notation(name: Entry, body: Entry, slots: Mapping[str, Slot]) -> Notation:
     return Notation(parts, each, later, 0.0 if held_out else weight, held_out, name.line)
 
 
-def _each(fields: Mapping[str, Entry], known: Iterable[str], slots: Mapping[str, Slot]) -> tuple[Parts, Parts]:
+def _each(
+    fields: Mapping[str, Entry], known: Iterable[str], slots: Mapping[str, Slot]
+) -> tuple[Parts, Parts]:
     text = fields["each"].text()
     between = _raw(fields["between"]) if "between" in fields else " "
     each = _pattern(fields["each"], text, (*known, *slots))
@@ -115,7 +128,10 @@ def _pattern(entry: Entry, text: str, known: Iterable[str]) -> Parts:
     for part in parts:
         if isinstance(part, Mention) and part.slot not in known:
             raise entry.error(f"unknown element {part.slot!r}; known: {', '.join(sorted(known))}")
-    return tuple(part if isinstance(part, Mention | Fork) else part._replace(text=part.text.replace(_BAR, "|")) for part in parts)
+    return tuple(
+        part if isinstance(part, Mention | Fork) else part._replace(text=part.text.replace(_BAR, "|"))
+        for part in parts
+    )
 
 
 def load_relations(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, Relation]:
@@ -126,7 +142,9 @@ def load_relations(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, 
 def _relation(body: Entry, slots: Mapping[str, Slot]) -> Relation:
     fields = body.fields("says", "ask", "whether", "who", "latest")
     found = {
-        key: _pattern(fields[key], fields[key].text(), ("subject", "object", *slots)) if key in fields else None
+        key: _pattern(fields[key], fields[key].text(), ("subject", "object", *slots))
+        if key in fields
+        else None
         for key in ("says", "ask", "whether")
     }
     who = "who" not in fields or fields["who"].text() != "false"
@@ -135,5 +153,6 @@ def _relation(body: Entry, slots: Mapping[str, Slot]) -> Relation:
 
 def load_phrases(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, Parts]:
     """Slots, or words, with the phrase that stands for each: `relative: "{hero}'s {relative}"`."""
-    return {name.text(): _pattern(body, body.text(), slots) for name, body in (entry.pairs() if entry else ())}
-
+    return {
+        name.text(): _pattern(body, body.text(), slots) for name, body in (entry.pairs() if entry else ())
+    }

@@ -91,7 +91,11 @@ def elements(notation: Notation) -> tuple[str, ...]:
 
 def plain_kinds() -> dict[str, Kind]:
     """What a grammar without `documents:` writes: stories."""
-    return {STORY: Kind(STORY, 1.0, {"plain": Notation((Mention(STORY, "", False, False),), (), (), 1.0, False, 1)})}
+    return {
+        STORY: Kind(
+            STORY, 1.0, {"plain": Notation((Mention(STORY, "", False, False),), (), (), 1.0, False, 1)}
+        )
+    }
 
 
 def filled(pattern: Parts, values: Mapping[str, Parts]) -> Parts:

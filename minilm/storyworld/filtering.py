@@ -17,7 +17,6 @@ from minilm.storyworld.automaton import FREE, Automaton, Differ, End, Leaf, Mark
 from minilm.storyworld.grammar import shares
 from minilm.storyworld.units import Encoder
 
-
 Said = Write | Say | Differ | End
 """A step that says something."""
 
@@ -170,9 +169,7 @@ class Filter:
             self.condition.h(node.next)
         return self.condition.after(node, filler)
 
-    def _fillers(
-        self, leaf: Said, bindings: tuple[Any, ...]
-    ) -> Iterable[tuple[int, float]]:
+    def _fillers(self, leaf: Said, bindings: tuple[Any, ...]) -> Iterable[tuple[int, float]]:
         """The fillers that a step may say, with their chances; a step without slot has one way."""
         if isinstance(leaf, Differ):
             others = [filler for filler in leaf.pool if filler != bindings[leaf.slot]]
@@ -188,7 +185,9 @@ class Filter:
     ) -> Piece:
         if isinstance(leaf, End):  # the next document begins after it
             tokens = (self.encoder.tokenizer.end_of_text,)
-            return Piece(tokens, chance, self.automaton.root, FREE, FREE, self._start.settled, (), False, True)
+            return Piece(
+                tokens, chance, self.automaton.root, FREE, FREE, self._start.settled, (), False, True
+            )
         if isinstance(leaf, Write):
             ids = self.encoder(leaf.text)
             return Piece(ids, chance, leaf.next, FREE, FREE, settled, facts, keeps, leaf.forget)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from minilm.storyworld.document_checks import check_documents
 from minilm.storyworld.document_loading import load_kinds, load_phrases, load_relations
 from minilm.storyworld.documents import STORY
 from minilm.storyworld.grammar import (
@@ -22,7 +23,18 @@ from minilm.storyworld.markup import MarkupError, parse
 from minilm.storyworld.validation import validate
 from minilm.storyworld.yaml_nodes import Entry, read
 
-_SECTIONS = ("keywords", "agreement", "slots", "words", "shared", "plots", "relations", "called", "nouns", "documents")
+_SECTIONS = (
+    "keywords",
+    "agreement",
+    "slots",
+    "words",
+    "shared",
+    "plots",
+    "relations",
+    "called",
+    "nouns",
+    "documents",
+)
 _FILLER_KEYS = ("text", "weight", "agreement", "article", "tags")
 _Agreement = Mapping[str, Mapping[str, str]]
 
@@ -58,6 +70,7 @@ def load_grammar(text: str, source: str = "grammar") -> Grammar:
         load_phrases(sections.get("called"), slots),
     )
     validate(grammar)
+    check_documents(grammar)
     return grammar
 
 

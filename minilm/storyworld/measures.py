@@ -6,7 +6,19 @@ import math
 from collections.abc import Callable
 from functools import cache
 
-from minilm.storyworld.automaton import FREE, Automaton, Branch, Differ, End, Mark, Node, Recall, Say, Told, Write
+from minilm.storyworld.automaton import (
+    FREE,
+    Automaton,
+    Branch,
+    Differ,
+    End,
+    Mark,
+    Node,
+    Recall,
+    Say,
+    Told,
+    Write,
+)
 from minilm.storyworld.grammar import shares
 
 

@@ -120,5 +120,9 @@ class Reader:
         return tuple(tuple(self._say(side, bindings) for side in fact) for fact in node.template.facts)
 
     def _say(self, side: Fact, bindings: tuple[int, ...]) -> str:
-        bound = {slot.name: slot.fillers[i] for slot, i in zip(self.slots, bindings, strict=True) if i != FREE}
-        return "".join(part.say(bound[part.slot]) if isinstance(part, Mention) else part.text for part in side)
+        bound = {
+            slot.name: slot.fillers[i] for slot, i in zip(self.slots, bindings, strict=True) if i != FREE
+        }
+        return "".join(
+            part.say(bound[part.slot]) if isinstance(part, Mention) else part.text for part in side
+        )

@@ -13,7 +13,19 @@ from typing import Any
 import regex
 
 from minilm.storyworld.attributes import Condition, Outlook
-from minilm.storyworld.automaton import FREE, TARGET_MARK, Automaton, Branch, Differ, End, Mark, Recall, Say, Told, Write
+from minilm.storyworld.automaton import (
+    FREE,
+    TARGET_MARK,
+    Automaton,
+    Branch,
+    Differ,
+    End,
+    Mark,
+    Recall,
+    Say,
+    Told,
+    Write,
+)
 from minilm.storyworld.grammar import HERO, Fact, Filler, Mention
 
 _SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")

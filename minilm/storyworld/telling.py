@@ -65,7 +65,13 @@ class Writer:
         return self.automaton.add(Say(mention, *self._slots[mention.slot], node))
 
     def template(
-        self, scene: Scene, template: Template, node: int, first: bool, spaced_start: bool, remember: bool = False
+        self,
+        scene: Scene,
+        template: Template,
+        node: int,
+        first: bool,
+        spaced_start: bool,
+        remember: bool = False,
     ) -> int:
         """A template told, then `node`; `first`: it begins the story, after a space or not."""
         facts = tuple(map(self.automaton.number, template.facts)) if remember else ()
@@ -141,7 +147,7 @@ class Path(NamedTuple):
         return tuple(fact for _, template in self.told for fact in template.facts)
 
 
-class Story:
+class Teller:
     """Compiles stories of one plot."""
 
     def __init__(

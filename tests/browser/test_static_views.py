@@ -62,7 +62,7 @@ def explorers():
 
 
 def truth_explorer() -> TruthExplorer:
-    world = StoryWorld()
+    world = StoryWorld().only("story")
     words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
     shape = ModelConfig(vocab_size=words.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16)
     return TruthExplorer(MiniLM(shape).eval(), words, Oracle(world, words), "One")

@@ -24,7 +24,7 @@ CELLS = {
         prefix, lora = (tuning.attach(model, each).eval() for each in (tuning.Prefix(2, False), tuning.LoRA(rank=2)))
         for weight in [*prefix.parameters_to_train(), *lora.parameters_to_train()]:
             torch.nn.init.normal_(weight, std=0.5)
-        world = StoryWorld()
+        world = StoryWorld().only("story")
         words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
         shape = ModelConfig(vocab_size=words.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16)
         examples = [(ids[:4], ids[4:8]), (ids[:3], ids[3:9])]

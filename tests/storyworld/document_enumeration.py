@@ -90,7 +90,11 @@ class Documents(Enumeration):
 
     def _example(self, kind: dict, notation: dict) -> list[tuple[str, str, float, tuple]]:
         """(prompt, target, chance, attributes) of everything that one example may be; they sum to 1."""
-        plots = {k: p for k, p in self.spec["plots"].items() if p.get("group", "story") == kind.get("group", "story")}
+        plots = {
+            k: p
+            for k, p in self.spec["plots"].items()
+            if p.get("group", "story") == kind.get("group", "story")
+        }
         found = []
         by_keyword = "{keyword}" in notation["text"]
         for name, share in weights({k: p.get("weight", 1) for k, p in plots.items()}).items():
@@ -115,7 +119,9 @@ class Documents(Enumeration):
                 told = steps[: length or None]
                 texts, facts = [text for text, _, _ in told], [fact for _, _, new in told for fact in new]
                 now = ending if len(told) == len(steps) else OPEN
-                walks.append(Walk(" ".join(texts), chance * share, tuple(facts), told[-1][1], now, ending, always))
+                walks.append(
+                    Walk(" ".join(texts), chance * share, tuple(facts), told[-1][1], now, ending, always)
+                )
         return walks
 
     def _walks(self, plot: dict, name: str, bound: dict) -> Iterator[tuple[list, float, str]]:
@@ -147,7 +153,7 @@ class Documents(Enumeration):
                     continue
                 for said, odds, inner in self._element(piece[1:-1], notation, kind, walk, keywords):
                     # the space before an element belongs to it
-                    here = len(text) - text.endswith(" ") + 0 if inner is None else len(text) + inner
+                    here = len(text) - text.endswith(" ") if inner is None else len(text) + inner
                     following.append((text + said, chance * odds, here if final else start))
             ways = following
         for text, chance, start in ways:
@@ -193,12 +199,11 @@ class Documents(Enumeration):
 
     def _fact(self, pattern: str, fact: str, walk: Walk) -> str:
         values = self._values(fact)
-        text = re.sub(
+        return re.sub(
             r"\{(\w+)\}",
             lambda m: capital(self._filled(values[m.group(1).lower()], walk.bound), m.group(1)[0].isupper()),
             pattern,
         )
-        return text
 
     def _values(self, fact: str) -> dict[str, str]:
         subject, relation, thing = (side.strip() for side in fact.split("|"))
@@ -230,7 +235,9 @@ class Documents(Enumeration):
         ways = self._ways(fact, facts, person and last == subject, walk)
         total = sum(weight for weight, _, _ in ways)
         for weight, question, answer in ways:
-            before, after = notation["each"].split("{Answer}" if "{Answer}" in notation["each"] else "{answer}")
+            before, after = notation["each"].split(
+                "{Answer}" if "{Answer}" in notation["each"] else "{answer}"
+            )
             answer = capital(answer, "{Answer}" in notation["each"])
             head = before.replace("{question}", question)
             text = head + answer + after
@@ -243,7 +250,11 @@ class Documents(Enumeration):
 
     def _is_person(self, subject: str) -> bool:
         slot = self.spec["slots"].get(subject.strip("{}")) if subject.startswith("{") else None
-        return bool(slot) and all(isinstance(f, dict) and "agreement" in f for f in slot)
+        forms = [
+            self.spec["agreement"].get(f.get("agreement"), ()) if isinstance(f, dict) else ()
+            for f in slot or ()
+        ]
+        return bool(forms) and all("he" in form for form in forms)
 
     def _ways(self, fact: str, facts: list, pronoun: bool, walk: Walk) -> list[tuple[float, str, str]]:
         """(weight, question, answer) of every way to ask for a fact."""
@@ -257,13 +268,19 @@ class Documents(Enumeration):
         name = self._filled(subject[:-1] + ".he}" if pronoun else self._values(fact)["named"], walk.bound)
         answer, found = self._filled(thing, walk.bound), []
         if "ask" in how and (about[-1][2] == thing if how.get("latest") else len(about) == 1):
-            found.append((2.0, how["ask"].replace("{subject}", name if not how["ask"].startswith("Who has") else name), answer))
+            found.append((2.0, how["ask"].replace("{subject}", name), answer))
             if "whether" in how:
                 for right, other, odds in self._objects(thing, walk):
                     told = self._filled(how["whether"].replace("{object}", other), walk.bound)
                     found.append((odds, f"Did {name} {told}?", "yes" if right else "no"))
         says = how.get("says")
-        if how.get("who", True) and says and self._is_person(subject) and not how.get("latest") and len(same) == 1:
+        if (
+            how.get("who", True)
+            and says
+            and self._is_person(subject)
+            and not how.get("latest")
+            and len(same) == 1
+        ):
             said = self._filled(says.replace("{object}", thing), walk.bound)
             found.append((1.0, f"Who {said}?", self._filled(self._values(fact)["named"], walk.bound)))
         return found
@@ -273,8 +290,10 @@ class Documents(Enumeration):
         yield True, thing, 1.0
         mentions = re.findall(r"\{(\w+)\}", thing)
         if mentions:
-            pool = [f["text"] if isinstance(f, dict) else f for f in self.spec["slots"][mentions[-1]]]
-            others = [text for text in pool if text != walk.bound[mentions[-1]]["text"]]
+            pool = [f if isinstance(f, dict) else {"text": f} for f in self.spec["slots"][mentions[-1]]]
+            if len({f.get("weight", 1) for f in pool}) > 1:
+                return  # only fillers that are equally likely are put in each other's place
+            others = [f["text"] for f in pool if f["text"] != walk.bound[mentions[-1]]["text"]]
             for other in others:
                 yield False, thing.replace(f"{{{mentions[-1]}}}", other), 1 / len(others)
 

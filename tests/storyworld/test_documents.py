@@ -162,7 +162,9 @@ def test_bad_targets_name_their_place(world, tokenizer) -> None:
     oracle = Oracle(world.only("told", notation="held"), tokenizer)
     prompt, good = "Mia : went to : park , kite : has : Mia =", " Mia took the kite to the park."
     assert oracle.target_log_prob(prompt, good) < 0
-    with pytest.raises(ValueError, match=r"no document has this target: after ' Mia took the' cannot come ' dog'"):
+    with pytest.raises(
+        ValueError, match=r"no document has this target: after ' Mia took the' cannot come ' dog'"
+    ):
         oracle.target_log_prob(prompt, " Mia took the dog")
     with pytest.raises(ValueError, match="no document has this prompt: after 'Mia :' cannot come ' flew"):
         oracle.target_log_prob("Mia : flew to : park =", good)

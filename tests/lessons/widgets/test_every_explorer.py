@@ -64,7 +64,7 @@ def tuned(model):
 
 @pytest.fixture(scope="module")
 def oracle():
-    world = StoryWorld()
+    world = StoryWorld().only("story")
     return Oracle(
         world, BPETokenizer.train([each.text for each in world.sample(200, seed=0)], vocab_size=500)
     )
