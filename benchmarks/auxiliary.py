@@ -104,7 +104,7 @@ class Curve:
 def learning(seeds: int, steps: int, n_train: int, n_sample: int) -> None:
     """Auxiliary tuning beside a model from scratch, and its shift beside the oracle's."""
     base, tok = load_pretrained("storyworld")
-    oracle = Oracle(StoryWorld(), tok)
+    oracle = Oracle(StoryWorld().only("story"), tok)
     task = KeywordStories(tok, KEYWORDS, n_train=n_train, n_held_out=60)
     stories = [tok.encode(text) for text in datasets.load("storyworld", "train", n=1000)]
     stream = [token for ids in stories for token in (*ids, tok.end_of_text)]

@@ -144,7 +144,7 @@ def texts_to_read(tokenizer: BPETokenizer) -> list[list[int]]:
     A base that has never met a question gives its tokens no chance at all, and few weights cannot bring it back from there.
     The paper's base, GPT-2, had read dialogues too.
     """
-    texts = [tokenizer.encode(story.text) for story in StoryWorld().sample(18_000, seed=71)]
+    texts = [tokenizer.encode(story.text) for story in StoryWorld().only("story").sample(18_000, seed=71)]
     for found in conversations(tokenizer, "train", 3000, seed=71).values():
         texts += [
             ids[1:] for ids, _ in found

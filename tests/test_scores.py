@@ -18,7 +18,7 @@ from tests.core_models import make_model, make_tokens
 
 @pytest.fixture(scope="module")
 def oracle() -> Oracle:
-    world = StoryWorld()
+    world = StoryWorld().only("story")
     return Oracle(world, BPETokenizer.train([story.text for story in world.sample(80)], vocab_size=500))
 
 

@@ -240,6 +240,30 @@ class KeywordStory(Record):
         return (self.text,)
 
 
+@dataclass(frozen=True)
+class StoryDocument(Record):
+    """A document of the story world, cut where its target begins; the space between the two is the target's."""
+
+    before: str
+    """All that stands before the target."""
+    after: str
+    """The target, as it goes on from there."""
+    facts: tuple[Triple, ...]
+    """What its story tells, in order."""
+    kind: str
+    """The kind of document."""
+
+    @property
+    def prompt(self) -> str:
+        """The document up to its target."""
+        return self.before
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The rest of the document."""
+        return (self.after,)
+
+
 def linearise(items: tuple[tuple[str, ...], ...]) -> str:
     """Tuples as one line: parts joined by ` : `, tuples by ` | `."""
     return " | ".join(" : ".join(item) for item in items)

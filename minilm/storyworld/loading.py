@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from minilm.storyworld.document_checks import check_documents
 from minilm.storyworld.document_loading import load_kinds, load_phrases, load_relations
 from minilm.storyworld.documents import STORY
 from minilm.storyworld.grammar import (
@@ -70,6 +71,7 @@ def load_grammar(text: str, source: str = "grammar") -> Grammar:
         load_phrases(sections.get("called"), slots),
     )
     validate(grammar)
+    check_documents(grammar)
     return grammar
 
 

@@ -147,7 +147,7 @@ class Path(NamedTuple):
         return tuple(fact for _, template in self.told for fact in template.facts)
 
 
-class Story:
+class Teller:
     """Compiles stories of one plot."""
 
     def __init__(

@@ -71,6 +71,7 @@ class StoryWorld:
     def _set(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._conditions: dict[Attribute, Condition] = {}
+        self._samplers: dict[Condition | None, Sampler] = {}
         self._restricted: dict[tuple, StoryWorld] = {}
 
     @cached_property
@@ -133,8 +134,10 @@ class StoryWorld:
             raise ValueError(f"n={n}: the number of stories cannot be negative")
         if kind is not None:
             return self.only(kind).sample(n, seed=seed, attribute=attribute)
-        sampler = Sampler(self.automaton, self.condition(attribute))
-        return [sampler.draw(seed, index) for index in range(n)]
+        condition = self.condition(attribute)
+        if condition not in self._samplers:
+            self._samplers[condition] = Sampler(self.automaton, condition)
+        return [self._samplers[condition].draw(seed, index) for index in range(n)]
 
     def reading(self, text: str) -> Reading:
         """What a text tells, as a story of any group of plots that these documents tell, whole or cut anywhere."""

@@ -22,6 +22,7 @@ HARDER = {
     "storyworld-questions": {"stories": 3, "history": 0},
     "storyworld-sentiment": {"sentences": 2},
     "storyworld-entailment": {"passages": 3},
+    "storyworld-documents": {"kind": "questions", "notation": "letters"},
 }
 """For each task another setting of its dials, to hold against the default one."""
 

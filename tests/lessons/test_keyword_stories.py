@@ -15,7 +15,7 @@ from minilm.tuning import Auxiliary, attach
 
 @pytest.fixture(scope="module")
 def task() -> KeywordStories:
-    stories = [story.text for story in StoryWorld().sample(60)]
+    stories = [story.text for story in StoryWorld().only("story").sample(60)]
     tok = BPETokenizer.train(stories, vocab_size=400)
     return KeywordStories(tok, ("because", "unfortunately"), n_train=6, n_held_out=4)
 

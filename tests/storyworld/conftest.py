@@ -11,7 +11,7 @@ import pytest
 from story_enumeration import Enumeration, Told
 
 from minilm import BPETokenizer
-from minilm.storyworld import StoryWorld
+from minilm.storyworld import Story, StoryWorld
 
 MINI = Path(__file__).with_name("mini.yaml")
 
@@ -43,6 +43,18 @@ def documents() -> StoryWorld:
 def course(documents: StoryWorld) -> StoryWorld:
     """The course's stories."""
     return documents.only("story")
+
+
+@pytest.fixture(scope="session")
+def names(course: StoryWorld):
+    """Whether a text names what fills a slot of a story, in any of its forms: cherry, cherries."""
+
+    def names(story: Story, slot: str, text: str) -> bool:
+        filler = next(f for f in course.grammar.slots[slot].fillers if f.text == story.bindings[slot])
+        own = [word for form, word in filler.forms.items() if form not in course.grammar.agreement_forms]
+        return any(word.split()[-1] in text for word in (filler.text, *own))
+
+    return names
 
 
 @pytest.fixture(scope="session")

@@ -153,7 +153,7 @@ class Documents(Enumeration):
                     continue
                 for said, odds, inner in self._element(piece[1:-1], notation, kind, walk, keywords):
                     # the space before an element belongs to it
-                    here = len(text) - text.endswith(" ") + 0 if inner is None else len(text) + inner
+                    here = len(text) - text.endswith(" ") if inner is None else len(text) + inner
                     following.append((text + said, chance * odds, here if final else start))
             ways = following
         for text, chance, start in ways:
@@ -250,7 +250,11 @@ class Documents(Enumeration):
 
     def _is_person(self, subject: str) -> bool:
         slot = self.spec["slots"].get(subject.strip("{}")) if subject.startswith("{") else None
-        return bool(slot) and all(isinstance(f, dict) and "agreement" in f for f in slot)
+        forms = [
+            self.spec["agreement"].get(f.get("agreement"), ()) if isinstance(f, dict) else ()
+            for f in slot or ()
+        ]
+        return bool(forms) and all("he" in form for form in forms)
 
     def _ways(self, fact: str, facts: list, pronoun: bool, walk: Walk) -> list[tuple[float, str, str]]:
         """(weight, question, answer) of every way to ask for a fact."""
@@ -264,13 +268,7 @@ class Documents(Enumeration):
         name = self._filled(subject[:-1] + ".he}" if pronoun else self._values(fact)["named"], walk.bound)
         answer, found = self._filled(thing, walk.bound), []
         if "ask" in how and (about[-1][2] == thing if how.get("latest") else len(about) == 1):
-            found.append(
-                (
-                    2.0,
-                    how["ask"].replace("{subject}", name),
-                    answer,
-                )
-            )
+            found.append((2.0, how["ask"].replace("{subject}", name), answer))
             if "whether" in how:
                 for right, other, odds in self._objects(thing, walk):
                     told = self._filled(how["whether"].replace("{object}", other), walk.bound)
@@ -292,8 +290,10 @@ class Documents(Enumeration):
         yield True, thing, 1.0
         mentions = re.findall(r"\{(\w+)\}", thing)
         if mentions:
-            pool = [f["text"] if isinstance(f, dict) else f for f in self.spec["slots"][mentions[-1]]]
-            others = [text for text in pool if text != walk.bound[mentions[-1]]["text"]]
+            pool = [f if isinstance(f, dict) else {"text": f} for f in self.spec["slots"][mentions[-1]]]
+            if len({f.get("weight", 1) for f in pool}) > 1:
+                return  # only fillers that are equally likely are put in each other's place
+            others = [f["text"] for f in pool if f["text"] != walk.bound[mentions[-1]]["text"]]
             for other in others:
                 yield False, thing.replace(f"{{{mentions[-1]}}}", other), 1 / len(others)
 

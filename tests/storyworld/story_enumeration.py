@@ -24,6 +24,7 @@ class Told:
     ending: str
     hero: str
     keywords: frozenset[str]
+    kind: str = "story"
 
     def has(self, attribute: tuple[str, str] | None) -> bool:
         if attribute is None:

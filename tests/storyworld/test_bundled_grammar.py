@@ -115,15 +115,15 @@ def test_a_person_is_introduced_by_full_name(course: StoryWorld, stories: list[S
         assert story.text.index(hero) == story.text.index(full[hero]) > 0, story.text
 
 
-def test_what_is_lost_is_what_is_found(stories: list[Story]) -> None:
+def test_what_is_lost_is_what_is_found(stories: list[Story], names) -> None:
     ties = {("lost", "found"): "object", ("storm", "safe"): "animal", ("picnic", "feast"): "food"}
     told = Counter()
     for story in stories:
         for (plot, scene), slot in ties.items():
             if story.attributes["plot"] == plot and scene in story.scenes:
                 told[plot] += 1
-                assert story.bindings[slot] in passage(story, "opening"), story.text
-                assert story.bindings[slot] in passage(story, scene), story.text
+                assert names(story, slot, passage(story, "opening")), story.text
+                assert names(story, slot, passage(story, scene)), story.text
     assert len(told) == len(ties) and min(told.values()) > 50
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from minilm.storyworld import GrammarError, StoryWorld
+from minilm.storyworld.document_loading import load_phrases, load_relations
+from minilm.storyworld.world import GRAMMAR
+from minilm.storyworld.yaml_nodes import read
 
 MINI = Path(__file__).with_name("mini.yaml").read_text()
 
@@ -114,6 +117,47 @@ FAULTS = {
 }
 
 
+DOCUMENTS = Path(__file__).with_name("documents.yaml").read_text()
+
+DOCUMENT_FAULTS = {
+    "unknown element": ("{facts} ->", "{fact} ->", "unknown element 'fact'"),
+    "no story": ("Use {keyword}:\\n{story}", "Use {keyword}:", "has {story} once"),
+    "element twice": ('"{story} ({ending})"', '"{ending} {story} ({ending})"', "at most once"),
+    "questions first": (
+        '"{story} {questions}", each: "\\"',
+        '"{questions} {story}", each: "\\"',
+        "can only follow",
+    ),
+    "no each": (', each: "- {relation} {object}"', "", "'each:' must say"),
+    "no answer": ("{question}\\nA: {answer}", "{question}", "one {answer} is expected"),
+    "no such group": ("group: short, notations", "group: long, notations", "no plot is of the group 'long'"),
+    "no length": ("lengths: {1: 1, 2: 3}", "lengths: {0: 1}", "a number of 1 or more or 'whole'"),
+    "weights of turns": ("turns: {1: 1, 2: 1}", "turns: {1: 0}", "sum to zero"),
+    "unknown key": ("few asked: {group", "few asked: {groups: a, group", "unknown key 'groups'"),
+    "marks run together": ('"{story} ({ending})"', '"({story}) {ending}"', "marks run together"),
+    "brackets between": ('between: "\\n+\\n"', 'between: "[a|b]"', "plain text"),
+}
+
+
+@pytest.mark.parametrize("fault", DOCUMENT_FAULTS)
+def test_errors_in_documents_name_the_line(fault: str) -> None:
+    old, new, message = DOCUMENT_FAULTS[fault]
+    assert old in DOCUMENTS, old
+    with pytest.raises(GrammarError) as raised:
+        StoryWorld.from_text(DOCUMENTS.replace(old, new, 1))
+    assert message in str(raised.value)
+    assert raised.value.line == line_of(DOCUMENTS, old), str(raised.value)
+
+
+def test_a_story_that_may_stop_before_it_tells_a_fact() -> None:
+    broken = DOCUMENTS.replace(', facts: ["{hero} | had | kite", "{thing} | has | {hero}"]', "")
+    with pytest.raises(
+        GrammarError, match="kind 'after' may stop here, but nothing is told as a fact by it"
+    ) as raised:
+        StoryWorld.from_text(broken)
+    assert raised.value.line == line_of(DOCUMENTS, "A {thing} was")
+
+
 def line_of(text: str, piece: str) -> int:
     return text[: text.index(piece)].count("\n") + 1
 
@@ -153,7 +197,16 @@ def test_a_scene_switched_off_by_weight_zero_is_no_mistake() -> None:
 
 def test_the_example_of_the_documentation_is_a_grammar() -> None:
     page = (Path(__file__).parents[2] / "docs" / "grammar.md").read_text()
-    (example,) = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    example, kinds = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
     world = StoryWorld.from_text(example)
     assert set(world.attributes()["ending"]) == {"happy", "sad"}
     assert world.sample(20)
+    course = GRAMMAR.read_text()
+    kinds, _, others = kinds.partition("\nrelations:")
+    cut = course.index("\ndocuments:"), course.index("\nplots:\n")
+    world = StoryWorld.from_text(course[: cut[0]] + "\n" + kinds + course[cut[1] :])
+    written = read("relations:" + others, "docs").fields()
+    assert load_relations(written["relations"], world.grammar.slots).items() <= world.grammar.relations.items()
+    assert len(load_phrases(written["called"], world.grammar.slots)) == 3
+    assert len(world.kinds) == 7 and {s.attributes["kind"] for s in world.sample(200)} == set(world.kinds)
+    assert " = " in world.only("facts first", notation="equals").sample(1)[0].prompt + " "

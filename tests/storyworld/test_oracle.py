@@ -87,7 +87,7 @@ def test_posterior_is_h_summed_over_the_live_states(course, oracle) -> None:
     posterior, belief, checked = oracle.posterior(ids, ("ending", "sad")), free.start(), 0
     for t, token in enumerate(ids):
         if not belief.inside:
-            h = sum(weight * condition.h[state.node] for state, weight in belief.between.items())
+            h = sum(weight * condition.h(state.node) for state, weight in belief.between.items())
             assert h == pytest.approx(posterior[t].item(), abs=1e-9)
             checked += 1
         belief = free.read(belief, token, free.next_tokens(belief)[token])

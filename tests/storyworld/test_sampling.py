@@ -77,7 +77,7 @@ def test_passages_sentences_and_facts(mini) -> None:
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
-        (("mood", "glad"), "unknown attribute 'mood'; known: keyword, ending, plot, hero"),
+        (("mood", "glad"), "unknown attribute 'mood'; known: kind, keyword, ending, plot, hero"),
         (
             ("keyword", "nevertheless"),
             "no story has keyword 'nevertheless'; known: however, because, suddenly",

@@ -6,12 +6,14 @@
     load("storyworld-questions", stories=8)               questions about a long document
     load("storyworld-sentiment", sentences=3)             will it end well?
     load("storyworld-entailment", passages=3)             does one sentence follow from another?
+    load("storyworld-documents", kind="facts first")      any kind of document, in any notation
 
 `task` says how examples are drawn and kept apart; every other module is one task, a dataclass whose fields are dials.
 """
 
 from __future__ import annotations
 
+from minilm.datasets.tasks.documents import StoryDocuments
 from minilm.datasets.tasks.entailment import StoryEntailment
 from minilm.datasets.tasks.keywords import KeywordStories
 from minilm.datasets.tasks.questions import StoryQuestions
@@ -27,6 +29,7 @@ TASKS: dict[str, type[Task]] = {
     "storyworld-questions": StoryQuestions,
     "storyworld-sentiment": StorySentiment,
     "storyworld-entailment": StoryEntailment,
+    "storyworld-documents": StoryDocuments,
 }
 """Name for `minilm.datasets.load` -> the task; its fields are the dials."""
 
@@ -34,6 +37,7 @@ __all__ = [
     "TASKS",
     "KeywordStories",
     "Stories",
+    "StoryDocuments",
     "StoryEntailment",
     "StoryQuestions",
     "StorySentiment",

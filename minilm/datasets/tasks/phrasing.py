@@ -1,7 +1,7 @@
 """Facts of the story world in plain words: said, denied, asked for.
 
-How each relation is said stands in `phrasing.yaml`; here the subject is named ("Mia", "Mia's uncle", "the goat", "she")
-and the pieces are joined.
+How each relation is said stands in the grammar file, under `relations`; here the subject is named ("Mia", "Mia's uncle",
+"the goat", "she") and the pieces are joined.
 """
 
 from __future__ import annotations
@@ -9,23 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
+from minilm.datasets.tasks.task import the_world
 from minilm.storyworld import Story, StoryWorld
+from minilm.storyworld.documents import Parts, Relation, filled
+from minilm.storyworld.grammar import Text
 
 Fact = tuple[str, str, str]
 RELATIVE = "relative"
 """The slot whose fillers are named after the hero: Mia's uncle."""
-
-
-class Relation(NamedTuple):
-    """How a relation is said; see `phrasing.yaml`."""
-
-    past: str
-    ask: str
-    base: str | None = None
-    rivals: bool = True
 
 
 class Pronouns(NamedTuple):
@@ -49,46 +42,51 @@ class Told:
     @property
     def is_deniable(self) -> bool:
         """Whether it can be said with "not", and rules out the same of another object."""
-        return self.relation.base is not None and self.relation.rivals
+        return self.relation.whether is not None
 
     @property
     def says(self) -> str:
         """ "Mia lost the kite." """
-        return sentence(f"{self.name} {self._phrase(self.relation.past)}.")
+        return sentence(f"{self.name} {self._phrase(self.relation.says)}.")
 
     @property
     def denies(self) -> str:
         """ "Mia did not lose the kite." """
-        return sentence(f"{self.name} did not {self._phrase(self.relation.base)}.")
+        return sentence(f"{self.name} did not {self._phrase(self.relation.whether)}.")
 
     def asks_whether(self, called: str | None = None) -> str:
         """ "Did Mia lose the kite?"; `called` stands for the name if given: "she"."""
-        return f"Did {called or self.name} {self._phrase(self.relation.base)}?"
+        return f"Did {called or self.name} {self._phrase(self.relation.whether)}?"
 
     def asks_what(self, called: str | None = None) -> str:
         """ "What did Mia lose?" """
-        return self.relation.ask.format(subject=called or self.name)
+        return self._phrase(self.relation.ask, called)
 
     def asks_who(self) -> str:
         """ "Who lost the kite?" """
-        return f"Who {self._phrase(self.relation.past)}?"
+        return f"Who {self._phrase(self.relation.says)}?"
 
     def of(self, subject: Told) -> Told:
         """The same of another claim's subject."""
         return replace(subject, fact=(subject.fact[0], *self.fact[1:]), relation=self.relation)
 
-    def _phrase(self, pattern: str) -> str:
-        return pattern.format(object=self.fact[2], their=self.pronouns.his if self.pronouns else "the")
+    def _phrase(self, pattern: Parts, called: str | None = None) -> str:
+        values = {"subject": (Text(called or self.name),), "object": (Text(self.fact[2]),)}
+        their = self.pronouns.his if self.pronouns else "the"
+        return "".join(
+            part.text if isinstance(part, Text) else " " * part.spaced + their
+            for part in filled(pattern, values)
+        )
 
 
 def told(world: StoryWorld, story: Story, facts: tuple[Fact, ...]) -> list[Told]:
     """The facts of a story that have a phrase, ready to be said."""
-    slot_of = {text: slot for slot, text in story.bindings.items()}
+    known, slot_of = relations(world), {text: slot for slot, text in story.bindings.items()}
     found = []
     for fact in facts:
         subject, relation, object_ = fact
-        phrase = relations().get(f"{relation} {{{slot_of.get(object_)}}}") or relations().get(relation)
-        if phrase:
+        phrase = known.get(f"{relation} {{{slot_of.get(object_)}}}") or known.get(relation)
+        if phrase and phrase.says and phrase.ask:
             pronouns = persons(world).get(subject)
             found.append(Told(fact, name(subject, slot_of, story.attributes["hero"]), pronouns, phrase))
     return found
@@ -106,13 +104,9 @@ def sentence(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-@cache
-def relations() -> dict[str, Relation]:
-    """Relation, or relation and slot of the object, -> how it is said."""
-    import yaml
-
-    entries = yaml.safe_load(Path(__file__).with_name("phrasing.yaml").read_text(encoding="utf-8"))
-    return {relation: Relation(**entry) for relation, entry in entries.items()}
+def relations(world: StoryWorld) -> Mapping[str, Relation]:
+    """Relation, or relation and slot of the object, -> how it is said; the course's where a grammar has none."""
+    return world.grammar.relations or the_world().grammar.relations
 
 
 @cache
@@ -130,7 +124,7 @@ def persons(world: StoryWorld) -> dict[str, Pronouns]:
 def claims(world: StoryWorld) -> dict[str, tuple[Told, ...]]:
     """Relation -> what heroes of stories do in it, each object once: to put one in another's place."""
     found: dict[str, dict[str, Told]] = {}
-    for story in world.sample(1_000, seed=0):
+    for story in world.sample(1_000, seed=0, kind="story"):
         for claim in told(world, story, story.facts):
             subject, relation, object_ = claim.fact
             if subject == story.attributes["hero"]:

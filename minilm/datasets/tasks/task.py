@@ -52,6 +52,11 @@ class Task(ABC):
         """The examples that a group of stories of this split gives; all chance comes from `rng`."""
 
     @property
+    def drawn_from(self) -> StoryWorld:
+        """The world that examples are made from: the plain stories."""
+        return self.world.only("story")
+
+    @property
     def group(self) -> int:
         """How many stories an example is made from."""
         return 1
@@ -102,7 +107,7 @@ class Task(ABC):
         for block in count():
             seed = random.Random(f"{self.seed}/{block}").getrandbits(48)
             stories = [
-                story for story in self.world.sample(BLOCK, seed=seed) if split_of(story.text) == split
+                story for story in self.drawn_from.sample(BLOCK, seed=seed) if split_of(story.text) == split
             ]
             if not stories:
                 raise ValueError(f"none of {BLOCK} stories fell into {split}: the world has too few of them")

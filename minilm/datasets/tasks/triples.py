@@ -35,8 +35,8 @@ class StoryTriples(Task):
 
     @property
     def plots(self) -> tuple[str, ...]:
-        """All plots of the world."""
-        return tuple(self.world.grammar.plots)
+        """All plots that stories have."""
+        return tuple(self.drawn_from.attributes()["plot"])
 
     @property
     def unseen_plots(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from minilm.storyworld import Oracle, StoryWorld
 
 @pytest.fixture(scope="module")
 def explorer() -> TruthExplorer:
-    world = StoryWorld()
+    world = StoryWorld().only("story")
     tok = BPETokenizer.train([story.text for story in world.sample(300, seed=0)], vocab_size=600)
     torch.manual_seed(0)
     model = MiniLM(ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16))
