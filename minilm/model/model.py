@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -213,9 +213,9 @@ class MiniLM(nn.Module):
         weight = self.token_embedding.weight
         return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
 
-    def identity(self) -> dict[str, Any]:
+    def identity(self) -> dict[str, float]:
         """What decides its results besides its weights, for a training run to know its checkpoint by."""
-        return asdict(self.config)
+        return dict(vars(self.config))
 
     @property
     def window(self) -> int:

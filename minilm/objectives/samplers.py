@@ -22,12 +22,11 @@ class NextToken:
         seed: with the index, decides where the windows start.
 
     Raises:
-        ValueError: the text is shorter than one window and its last target, or holds numbers that are no ids.
+        ValueError: the text is shorter than one window and its last target.
     """
 
     def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
-        check_sizes(context_length, batch_size)
-        self.tokens = whole_numbers(tokens)
+        self.tokens = torch.as_tensor(tokens, dtype=torch.int64)
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
         if len(self.tokens) <= context_length:
             raise ValueError(
@@ -74,10 +73,9 @@ class Documents:
         batch_size: int,
         seed: int = 0,
     ):
-        check_sizes(context_length, batch_size)
         if not documents:
             raise ValueError("there are no documents to train on: the list is empty")
-        pieces = [whole_numbers([separator, *document]) for document in documents]
+        pieces = [torch.tensor([separator, *document]) for document in documents]
         self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
         text = torch.cat(pieces)
         self.length = len(text)
@@ -124,7 +122,6 @@ class Completions:
         seed: int = 0,
         attributes: Sequence[Sequence[int]] | None = None,
     ):
-        check_sizes(window, batch_size)
         if not examples:
             raise ValueError("there are no examples to train on: the list is empty")
         for number, (prompt, target) in enumerate(examples):
@@ -162,7 +159,7 @@ class Completions:
         tokens = torch.zeros(len(rows), width, dtype=torch.int64)
         targets = torch.full((len(rows), width), IGNORE)
         for row, (prompt, target) in enumerate(rows):
-            text = whole_numbers([*prompt, *target])
+            text = torch.tensor([*prompt, *target])
             tokens[row, : len(text) - 1] = text[:-1]
             targets[row, len(prompt) - 1 : len(text) - 1] = text[len(prompt) :]
         attribute = (
@@ -189,18 +186,3 @@ class Shuffled:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
         return int(self._order[place])
-
-
-def check_sizes(context_length: int, batch_size: int) -> None:
-    """Raise ValueError for windows or batches of no size."""
-    for name, size in (("context_length", context_length), ("batch_size", batch_size)):
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {size!r}")
-
-
-def whole_numbers(tokens: Tensor | Sequence[int]) -> Tensor:
-    """Token ids as int64. Raises ValueError for fractions, which would be cut to ids in silence."""
-    found = torch.as_tensor(tokens)
-    if len(found) and (found.is_floating_point() or found.is_complex() or found.dtype == torch.bool):
-        raise ValueError(f"token ids must be whole numbers, not {found.dtype}: encode the text first")
-    return found.to(torch.int64)
