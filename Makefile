@@ -30,6 +30,9 @@ ifneq ($(MIRROR),)
 export MINILM_DATA ?= $(abspath $(MIRROR))
 endif
 
+# Threads that wait for each other sleep soon, so that a busy machine stays fast; see minilm/system/waiting.py.
+export GOMP_SPINCOUNT ?= 10000
+
 .PHONY: lab test course lessons bench lock clean setup venv moved
 setup: $(STAMP)
 

@@ -1,8 +1,8 @@
 """The explorers: from a slider's move to the new view, and what a saved notebook holds of it.
 
-A text of 64 tokens, a model of 4 layers with 4 heads each. A reader feels a view that takes longer than 150 ms as
-late. The time is the kernel's: to compute, to draw, and to hand the HTML to the widget. What must be read once a
-text, the forward pass for one, is measured apart, as another text.
+A text of 64 tokens, a model of 4 layers with 4 heads each. A view that takes longer than 150 ms feels late. The time
+is the kernel's: to compute, to draw, and to pass the HTML to the widget. What is computed once for each text, such as
+the forward pass of the attention explorer, is not part of it.
 """
 
 from __future__ import annotations
@@ -11,50 +11,35 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from statistics import median
+from typing import Any
 
 import torch
 
-from lessons.widgets import (
-    AttentionExplorer,
-    BPEStepper,
-    Explorer,
-    GateExplorer,
-    LensExplorer,
-    Playground,
-    ShiftExplorer,
-    SmoothingExplorer,
-)
-from minilm import BPETokenizer, MiniLM, ModelConfig, tuning
+from lessons.widgets import AttentionExplorer, Explorer
+from lessons.widgets.examples import TEXT, makers, tiny, turned
 
 N_TOKEN, REPEATS, LATE, LARGEST = 64, 15, 0.150, 150_000
+MOVES: dict[str, tuple[str, list[float]]] = {
+    "AttentionExplorer": ("head", [1, 2, 3, 4]),
+    "GateExplorer": ("layer", [1, 2, 3, 4]),
+    "LensExplorer": ("position", [3, 4, 5]),
+    "ShiftExplorer": ("strength", [0.5, 1.0, 1.5]),
+    "Playground": ("seed", [1, 2, 3]),
+    "SmoothingExplorer": ("bandwidth", [0.5, 0.6, 0.7]),
+    "BPEStepper": ("step", [1, 2, 3]),
+}
+"""Explorer -> a slider of it, and values to move it to."""
 
 
-def make() -> Iterator[tuple[str, Explorer, object, list]]:
-    """Name, explorer, a slider of it, and values to move it to."""
-    torch.manual_seed(0)
-    text = "the keeper counted the boats because the sea was calm and the lamp was lit again. " * 3
-    tok = BPETokenizer.train([text], vocab_size=280)
-    shape = ModelConfig(vocab_size=tok.vocab_size, context_length=128, n_layer=4, n_head=4, d_model=128)
-    model = MiniLM(shape).eval()
-    prefix, lora = (tuning.attach(model, each).eval() for each in (tuning.Prefix(8, False), tuning.LoRA()))
-    for weight in (each for each in model.parameters() if each.dim() == 2):
-        torch.nn.init.normal_(weight, std=0.3)  # attention without two equal weights: the largest view
-    one = AttentionExplorer(model, tok, text)
-    yield "attention, one model", one, one.head, [1, 2, 3, 4]
-    two = AttentionExplorer({"base": model, "prefix": prefix}, tok, text)
-    yield "attention, two models", two, two.head, [1, 2, 3, 4]
-    gates = GateExplorer({"prefix": prefix}, tok, text)
-    yield "gates", gates, gates.layer, [1, 2, 3, 4]
-    lens = LensExplorer({"base": model, "LoRA": lora}, tok, text)
-    yield "lens, two models", lens, lens.position, [3, 4, 5]
-    shift = ShiftExplorer(lora, tok, text)
-    yield "shift", shift, shift.strength, [0.5, 1.0, 1.5]
-    playground = Playground(model, tok, "the", length=N_TOKEN, stop_at_end=False)
-    yield "playground, 64 new tokens", playground, playground.seed, [1, 2, 3]
-    smoothing = SmoothingExplorer("fixed", n=400)
-    yield "smoothing, 400 points", smoothing, smoothing.bandwidth, [0.5, 0.6, 0.7]
-    stepper = BPEStepper(tok, text[:160], step=0)
-    yield "BPE, 160 bytes", stepper, stepper.step, [1, 2, 3]
+def make() -> Iterator[tuple[str, Explorer, Any, list[float]]]:
+    """Name, explorer, slider and values; every explorer as large as it can be."""
+    of = tiny(n_layer=4, d_model=128, context_length=128)
+    largest = {"Playground": {"length": N_TOKEN}, "SmoothingExplorer": {"n": 400}}
+    one = AttentionExplorer(of.model, of.tokenizer, TEXT)
+    yield "AttentionExplorer, one model", one, one.head, [1, 2, 3, 4]
+    for name, (slider, values) in MOVES.items():
+        explorer = turned(makers(of)[name]("the" if name == "Playground" else TEXT), **largest.get(name, {}))
+        yield name, explorer, getattr(explorer, slider), values
 
 
 def seconds(move: Callable[[], None]) -> float:

@@ -1,9 +1,9 @@
-"""Build the notebooks from the lessons, executed; or say whether they still agree.
+"""Build the notebooks from the lessons, executed; or check whether they still agree.
 
 python -m lessons.build                     every lesson, executed and saved
 python -m lessons.build 03 --profile cpu    one of them, at a chosen size
 python -m lessons.build --dry-run           execute, save nothing: does the course run on this machine?
-python -m lessons.build --check             execute nothing: is each notebook its lesson, executed, without errors?
+python -m lessons.build --check             execute nothing: does each notebook agree with its lesson, executed and without errors?
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from lessons.profiles import PROFILES, VARIABLE, Profile, profile
 CELL_TIMEOUT = 600  # seconds; far above any lesson's budget, so that only a stuck cell meets it
 BAR = "{desc:<24}{percentage:3.0f}% |{bar:28}| {n_fmt:>3}/{total_fmt:<3} cells  {elapsed}{postfix}"
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_COLORS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns 0 when every chosen lesson is well, else 1."""
+    """The command line; returns 0 if no chosen lesson has a problem, 1 if one has, 2 for wrong arguments, 130 for Ctrl-C."""
     options = _parser().parse_args(arguments)
     try:
         lessons = find_lessons(options.names)
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             problems = [problem for problem in runs if problem]
         except KeyboardInterrupt:
-            print("stopped; what was built before is saved", file=sys.stderr)
+            print("stopped; the notebooks built so far are saved", file=sys.stderr)
             return 130
     for problem in problems:
         print(problem, file=sys.stderr)
@@ -68,7 +68,7 @@ def build(lesson: Lesson, size: Profile, *, save: bool = True) -> str | None:
 
 
 def execute(notebook: NotebookNode, lesson: Lesson, size: Profile) -> str | None:
-    """Run all cells where a reader would, beside the notebook, with a progress line; returns what went wrong, or None."""
+    """Run all cells in the notebook's folder, as a reader would, with a progress line; returns what went wrong, or None."""
     lesson.notebook.parent.mkdir(exist_ok=True)
     client = NotebookClient(
         notebook,
@@ -90,22 +90,22 @@ def execute(notebook: NotebookNode, lesson: Lesson, size: Profile) -> str | None
         try:
             client.execute(env={**os.environ, VARIABLE: size.name})
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            return f"{lesson.name}, {_place(notebook, at)}:\n{_COLOURS.sub('', str(error))}"
-        except AssertionError:  # nbclient has ended the kernel on Ctrl-C, and finds none when it tidies up
+            return f"{lesson.name}, {_place(notebook, at)}:\n{_COLORS.sub('', str(error))}"
+        except AssertionError:  # on Ctrl-C nbclient ends the kernel, then fails to find it
             raise KeyboardInterrupt from None
         bar.update(bar.total - bar.n)
     return None
 
 
 def write(notebook: NotebookNode, lesson: Lesson) -> None:
-    """Save the notebook in one step, so that a reader never meets half of it."""
+    """Save the notebook in one step, so that a reader never sees half of it."""
     draft = lesson.notebook.with_suffix(".draft")
     nbformat.write(notebook, draft)
     draft.replace(lesson.notebook)
 
 
 def _place(notebook: NotebookNode, index: int) -> str:
-    """Where a cell stands, in words: its number and the heading above it."""
+    """A cell in words: its index and the heading above it."""
     above = "\n".join(cell.source for cell in notebook.cells[: index + 1] if cell.cell_type == "markdown")
     headings = [line.lstrip("# ") for line in above.splitlines() if line.startswith("#")]
     return f"cell {index}" + (f" (below “{headings[-1]}”)" if headings else "")
@@ -124,7 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     mode.add_argument("--dry-run", action="store_true", help="execute, and save nothing")
     parser.add_argument(
-        "--profile", choices=PROFILES, help=f"the size of the runs; else {VARIABLE}, else by machine"
+        "--profile",
+        choices=PROFILES,
+        help=f"the size of the runs; by default {VARIABLE}, or what suits the machine",
     )
     return parser
 

@@ -1,6 +1,6 @@
-"""`check` an exercise: each wrong try earns the next hint, and nothing a reader types makes it raise.
+"""`check` an exercise: each wrong answer earns the next hint, and nothing a reader types makes it raise.
 
-A folded cell says what is right, so that the reader does not meet the answer beside the question:
+A folded cell defines the right answer, so that the reader does not see it beside the question:
 
     exercise("scale", 32**-0.5, hints=("What grows with the width p?", "Divide by the root of p."))
 
@@ -9,7 +9,7 @@ The reader's cell is short:
     scale = ...
     check("scale", scale)
 
-The folded solution below is held to the same test, and does raise, so that running the notebook proves it:
+The folded solution below must pass the same test, or it raises, so that running the notebook proves it:
 
     scale = p**-0.5
     solution("scale", scale)
@@ -18,7 +18,6 @@ The folded solution below is held to the same test, and does raise, so that runn
 from __future__ import annotations
 
 import functools
-import html
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -28,21 +27,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lessons.widgets.views.markup import Markup, disarm, plain, tag
+from lessons.widgets.views.theme import LIGHT
+
 Test = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a reader sees below an exercise; shown as HTML where that can be shown, as plain text elsewhere."""
+    """What a reader sees below an exercise: HTML where that can be shown, plain text elsewhere."""
 
     name: str
-    """The exercise."""
+    """Name of the exercise."""
 
     state: str
     """"open" (still the starter), "wrong" or "right"."""
 
     message: str
-    """One sentence on the answer."""
+    """One sentence about the answer."""
 
     hints: tuple[str, ...] = ()
     """The hints earned so far, oldest first."""
@@ -56,26 +58,22 @@ class Verdict:
         return {"text/plain": str(self), "text/html": self.to_html()}
 
     def __str__(self) -> str:
-        return "\n".join(
-            (f"{_MARKS[self.state]} {self.name}: {self.message}", *(f"  - {h}" for h in self.hints))
-        )
+        lines = (f"{_MARKS[self.state]} {self.name}: {self.message}", *(f"  - {h}" for h in self.hints))
+        return plain("\n".join(lines))
 
     def to_html(self) -> str:
-        """A bordered note. Its colours are tints over the page's own, so it reads in a light theme and in a dark one."""
-        tint = _TINTS[self.state]
-        items = "".join(f"<li>{_inline(hint)}</li>" for hint in self.hints)
-        return (
-            f'<div role="status" style="border-left:4px solid rgb({tint});background:rgba({tint},.12);'
-            f'padding:.5em .9em;margin:.3em 0;max-width:46em">'
-            f"<strong>{_MARKS[self.state]} {html.escape(self.name)}</strong>&ensp;{_inline(self.message)}"
-            + (f'<ul style="margin:.4em 0 0">{items}</ul>' if items else "")
-            + "</div>"
-        )
+        """A bordered note. Its color is mixed with the page's own, so it can be read in a light theme and in a dark one."""
+        color = _COLORS[self.state]
+        style = f"border-left:4px solid {color};background:{color}1f;padding:.5em .9em;margin:.3em 0;max-width:46em"
+        name = tag("strong", f"{_MARKS[self.state]} {self.name}")
+        items = [tag("li", _inline(hint)) for hint in self.hints]
+        hints = tag("ul", *items, style="margin:.4em 0 0") if items else None
+        return tag("div", name, "\u2002", _inline(self.message), hints, role="status", style=style)
 
 
 @dataclass
 class _Exercise:
-    """What is right, and how often the reader was not."""
+    """The test of an exercise, and how many wrong answers the reader has given."""
 
     test: Test
     hints: tuple[str, ...]
@@ -84,28 +82,27 @@ class _Exercise:
 
 
 class _StillOpenError(Exception):
-    """The reader's function ran into its own `...`."""
+    """The reader's function returned its own `...`."""
 
 
 _MARKS = {"open": "○", "wrong": "✗", "right": "✓"}
-_TINTS = {"open": "86,130,200", "wrong": "213,120,20", "right": "20,150,110"}
+_COLORS = dict(zip(("open", "wrong", "right"), LIGHT.series, strict=False))  # blue, orange, green
 _OPEN = "not answered yet. Replace the `...` above and run the cell again."
 _exercises: dict[str, _Exercise] = {}
 
 
 def exercise(
-    name: str,
-    expected: Any,
-    *,
-    hints: Sequence[str] = (),
-    because: str = "",
-    tolerance: float = 1e-4,
+    name: str, expected: Any, *, hints: Sequence[str] = (), because: str = "", tolerance: float = 1e-4
 ) -> None:
-    """Say what the right answer of an exercise is, what helps on the way, and why it matters.
+    """Define an exercise: its right answer, hints, and why the answer matters.
 
-    `expected` is the right value (numbers and tensors within `tolerance` of its largest entry), or a test: a function from
-    the answer to True or False, whose AssertionError, if it raises one, is told to the reader. A wrong try earns the next
-    of the `hints`; `because` is told with the right answer.
+    Args:
+        name: name of the exercise, which `check` and `solution` use.
+        expected: the right value, or a test: a function from the answer to True or False. If the test raises an
+            AssertionError, the reader sees its message.
+        hints: each wrong answer earns the next of them.
+        because: shown with the right answer.
+        tolerance: numbers and tensors may differ from the right value by this much, times its largest entry.
     """
     test = expected if callable(expected) else _equals(expected, tolerance)
     tries = _exercises[name].wrong if name in _exercises else 0
@@ -113,14 +110,17 @@ def exercise(
 
 
 def check(name: str, answer: Any) -> Verdict:
-    """Lay a reader's answer beside what is right, and hint one step further after each wrong try.
+    """Compare a reader's answer with the right one; each wrong answer earns one more hint.
 
-    `answer` may be a value or a function that the reader filled in; `...` and None, also inside a list or returned by
-    the function, count as not answered yet.
-    Raises TypeError only where the lesson is at fault: a test that returns neither True nor False.
+    Args:
+        answer: a value or a function that the reader filled in; `...` and None, also inside a list or returned by the
+            function, count as not answered yet.
+
+    Raises:
+        TypeError: the test of the exercise returns None, which is a mistake of the lesson.
     """
     if name not in _exercises:
-        return Verdict(name, "open", "first run the folded cell above, which knows the answer.")
+        return Verdict(name, "open", "first run the folded cell above, which defines the answer.")
     task = _exercises[name]
     state, message = _judge(task, answer)
     task.wrong += state == "wrong"
@@ -131,7 +131,7 @@ def check(name: str, answer: Any) -> Verdict:
 
 
 def solution(name: str, answer: Any) -> Verdict:
-    """Prove the lesson's own answer with the exercise's test. Raises AssertionError when it is not right."""
+    """Test the lesson's own answer like a reader's. Raises AssertionError when it is not right."""
     if name not in _exercises:
         raise ValueError(f"no exercise is called {name!r}; there are {sorted(_exercises)}")
     state, message = _judge(_exercises[name], answer)
@@ -167,7 +167,7 @@ def _is_open(answer: Any) -> bool:
 
 
 def _watch(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The reader's function, raising when it still returns its starter."""
+    """The reader's function, which raises if it still returns its starter."""
 
     @functools.wraps(function)
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -180,7 +180,7 @@ def _watch(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _equals(expected: Any, tolerance: float) -> Test:
-    """A test for a value, which tells what differs without giving the value away."""
+    """A test for a value, which says what differs without giving the value away."""
 
     def test(answer: Any) -> bool:
         if isinstance(expected, bool | str):
@@ -207,7 +207,7 @@ def _tensor(value: Any) -> Tensor:
         return torch.as_tensor(value).detach().cpu().double()
     except (TypeError, ValueError, RuntimeError):
         raise AssertionError(
-            f"a number or a tensor is asked for, and this is a {type(value).__name__}"
+            f"the answer must be a number or a tensor, and this is a {type(value).__name__}"
         ) from None
 
 
@@ -223,6 +223,6 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else text + "."
 
 
-def _inline(text: str) -> str:
+def _inline(text: str) -> Markup:
     """Escaped text, with `backticks` set as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(disarm(text))))

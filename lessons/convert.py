@@ -1,8 +1,8 @@
 """From a lesson's source to its notebook.
 
-A lesson is written as a Python file in percent format (it diffs, greps and lints); it is read as a notebook. What is
-saved depends on the lesson alone: no random cell ids, no machine's paths, no widget models that a viewer would have
-to fetch code for.
+A lesson is written as a Python file in percent format, which works with diff, grep and linters; it is read as a notebook.
+What is saved depends on the lesson alone: no random cell ids, no machine's paths, no widget models that a viewer would
+have to fetch code for.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 CHECKED, MAY_RAISE = "nbval-check-output", "raises-exception"
 KEY, EXERCISE, SOLUTION = "key", "exercise", "solution"
 FOLDED = {KEY: "# The right answer, and hints.", SOLUTION: "# A solution. Click to open."}
-"""Tags of the cells that hold an answer -> the only line that a reader sees of them before asking."""
+"""Tag of a cell that holds an answer -> the only line of it that a reader sees before unfolding it."""
 
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,16}\b")
 _PROGRESS_BAR = re.compile(r"\d+%\|")
@@ -38,21 +38,22 @@ class Lesson:
     """One lesson, by its source file."""
 
     source: Path
-    """`lessons/NN_name.py`: where it is written."""
+    """Where it is written: `lessons/NN_name.py`."""
 
     notebook: Path
-    """`notebooks/NN_name.ipynb`: where it is read. A lesson runs in this file's folder, as it does in Jupyter."""
+    """Where it is read: `notebooks/NN_name.ipynb`. A lesson runs in this file's folder, as it does in Jupyter."""
 
     @property
     def name(self) -> str:
-        """`NN_name`."""
+        """The file name without its suffix, `NN_name`."""
         return self.source.stem
 
 
 def find_lessons(names: Iterable[str] = ()) -> list[Lesson]:
     """The lessons in order: all of them, or those whose name contains one of `names`.
 
-    Raises ValueError for a name that none contains.
+    Raises:
+        ValueError: a name that no lesson contains.
     """
     sources = sorted(SOURCES.glob("[0-9][0-9]_*.py"))
     wanted = list(names)
@@ -66,9 +67,9 @@ def find_lessons(names: Iterable[str] = ()) -> list[Lesson]:
 
 
 def convert(lesson: Lesson) -> NotebookNode:
-    """The lesson's notebook, not yet executed."""
+    """The lesson as a notebook, not yet executed."""
     cells = jupytext.reads(lesson.source.read_text(encoding="utf-8"), fmt="py:percent").cells
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata=_notebook_metadata())
+    notebook: NotebookNode = nbformat.v4.new_notebook(cells=cells, metadata=_notebook_metadata())
     seen: Counter[str] = Counter()
     for cell in cells:
         cell.id = _cell_id(cell, seen)
@@ -88,7 +89,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 
 def code_cells(notebook: NotebookNode) -> Iterator[tuple[int, NotebookNode]]:
-    """The code cells, each with its place among all cells."""
+    """The code cells, each with its index among all cells."""
     return ((index, cell) for index, cell in enumerate(notebook.cells) if cell.cell_type == "code")
 
 
@@ -100,18 +101,18 @@ def _notebook_metadata() -> NotebookNode:
         "mimetype": "text/x-python",
         "pygments_lexer": "ipython3",
     }
-    return nbformat.from_dict({"kernelspec": kernel, "language_info": language})
+    return NotebookNode(kernelspec=NotebookNode(kernel), language_info=NotebookNode(language))
 
 
 def _cell_id(cell: NotebookNode, seen: Counter[str]) -> str:
-    """Made from the cell's text, so that an id moves with its cell and a diff shows only what changed."""
+    """An id made from the cell's text, so that it moves with its cell and a diff shows only what changed."""
     digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
     seen[digest] += 1
     return digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
 
 
 def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
-    """Neighbouring pieces of one stream made one: where a stream is cut depends on time."""
+    """Outputs in which neighboring pieces of one stream are joined, since where a stream is cut depends on time."""
     joined: list[NotebookNode] = []
     for output in outputs:
         last = joined[-1] if joined else None
@@ -123,7 +124,7 @@ def _joined(outputs: Iterable[NotebookNode]) -> list[NotebookNode]:
 
 
 def _clean_output(output: NotebookNode) -> NotebookNode | None:
-    """The output as it is saved, or None for a progress bar, which says nothing once it is over."""
+    """The output as it is saved; None for a progress bar, which is of no use afterwards."""
     if output.output_type == "stream":
         lines = (line.rpartition("\r")[2] for line in output.text.splitlines(keepends=True))
         output.text = _scrub("".join(line for line in lines if not _PROGRESS_BAR.search(line)))
@@ -131,8 +132,10 @@ def _clean_output(output: NotebookNode) -> NotebookNode | None:
     data = output.get("data", {})
     if WIDGET_VIEW in data and _PROGRESS_BAR.search(data.get("text/plain", "")):
         return None
-    output.get("metadata", {}).pop("needs_background", None)  # the course's figures read on any
-    data.pop(WIDGET_VIEW, None)  # its model is not saved; what else the output holds is shown in its place
+    output.get("metadata", {}).pop(
+        "needs_background", None
+    )  # the course's figures can be read on any background
+    data.pop(WIDGET_VIEW, None)  # its model is not saved; viewers show the other formats instead
     for kind, content in data.items():
         if kind.startswith("text/"):
             data[kind] = _scrub(content)
@@ -140,7 +143,7 @@ def _clean_output(output: NotebookNode) -> NotebookNode | None:
 
 
 def _scrub(text: str) -> str:
-    """Without this machine's paths and this process's addresses."""
+    """The text without this machine's paths and this process's addresses."""
     for path, name in ((ROOT, "."), (Path.home(), "~"), (Path(tempfile.gettempdir()), "TMP")):
         if path != Path(path.root):
             text = re.sub(rf"(?<![\w./]){re.escape(str(path))}(?![\w-])", name, text)

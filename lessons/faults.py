@@ -1,5 +1,4 @@
-"""Why a saved notebook must not be shown: it left its lesson, was not executed, holds one machine's traces, or lacks
-exercises."""
+"""Faults of saved notebooks: one differs from its lesson, was not executed, shows one machine's paths, or lacks exercises."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ from nbformat import NotebookNode
 from lessons.convert import CHECKED, EXERCISE, KEY, MAY_RAISE, ROOT, SOLUTION, Lesson, code_cells, convert
 
 EXERCISES = 3
-"""How many exercises a lesson has at least; the welcome, lesson 00, is free of that."""
+"""Lessons have at least so many exercises, except for the welcome, lesson 00."""
 
 EXPLORER_ERROR = 'class="status error"'
-"""In what an explorer shows after its code has raised."""
+"""HTML of an explorer whose code has raised."""
 
 _CALL = re.compile(r'^(exercise|check|solution)\(\s*"([^"]+)"', re.MULTILINE)
 _TAGS = {"exercise": KEY, "check": EXERCISE, "solution": SOLUTION}
-_PLACES = (
+_FOLDERS = (
     str(ROOT),
     str(Path.home()),
     tempfile.gettempdir(),
@@ -32,12 +31,12 @@ _PLACES = (
     r"C:\Users",
 )
 _PATH = re.compile(
-    rf"(?<![\w./~<])(?:{'|'.join(re.escape(place) for place in _PLACES if len(place) > 1)})(?![\w-])[^\s'\"<]*"
+    rf"(?<![\w./~<])(?:{'|'.join(re.escape(folder) for folder in _FOLDERS if len(folder) > 1)})(?![\w-])[^\s'\"<]*"
 )
 
 
 def faults(lesson: Lesson) -> list[str]:
-    """Every reason why the saved notebook is not this lesson, executed and fit to be read; empty when it is."""
+    """The faults of a lesson's saved notebook; empty if it is this lesson, executed and fit to be read."""
     if not lesson.notebook.exists():
         return [f"{lesson.notebook.name} is missing: run `make lessons`"]
     fresh, saved = convert(lesson), nbformat.read(lesson.notebook, as_version=4)
@@ -64,7 +63,7 @@ def _execution_faults(saved: NotebookNode) -> Iterator[str]:
         if MAY_RAISE not in tags and any(output.output_type == "error" for output in cell.outputs):
             yield f"cell {index} ended in an error"
         if any(EXPLORER_ERROR in _text(output) for output in cell.outputs):
-            yield f"cell {index} shows an explorer that tells of an error"
+            yield f"cell {index} shows an explorer with an error"
 
 
 def _machine_faults(saved: NotebookNode) -> Iterator[str]:
@@ -74,12 +73,12 @@ def _machine_faults(saved: NotebookNode) -> Iterator[str]:
         for output in cell.outputs:
             if output.get("name") == "stderr":
                 yield f"cell {index} writes to stderr: {output.text.strip().splitlines()[0]!r}"
-            if place := _PATH.search(_text(output)):
-                yield f"cell {index} shows a path of one machine: {place[0]!r}"
+            if path := _PATH.search(_text(output)):
+                yield f"cell {index} shows a path of one machine: {path[0]!r}"
 
 
 def _exercise_faults(fresh: NotebookNode) -> Iterator[str]:
-    """An exercise is told in a folded key, checked in the reader's cell, and solved in a folded cell: once each, in order."""
+    """Each exercise is defined in a folded cell, checked in the reader's cell and solved in a folded cell, in this order."""
     calls: dict[str, list[str]] = {}
     for index, cell in code_cells(fresh):
         for call, name in _CALL.findall(cell.source):
@@ -94,6 +93,6 @@ def _exercise_faults(fresh: NotebookNode) -> Iterator[str]:
 
 
 def _text(output: NotebookNode) -> str:
-    """All that an output shows as text."""
+    """The text of an output, in all its formats."""
     shown = [text for kind, text in output.get("data", {}).items() if kind.startswith(("text/", "image/svg"))]
     return "\n".join([output.get("text", ""), *output.get("traceback", ()), *shown])

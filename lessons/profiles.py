@@ -1,6 +1,6 @@
-"""How large the lessons' runs are: the same code for a test, for a laptop and for a GPU; only sizes differ.
+"""The size of the lessons' runs: the same code runs in a test, on a laptop and on a GPU; only sizes differ.
 
-`MINILM_PROFILE=smoke|cpu|gpu` chooses one; left unset, the machine does: `gpu` where CUDA answers, else `cpu`.
+`MINILM_PROFILE=smoke|cpu|gpu` chooses one; if it is unset, the profile is `gpu` where CUDA is available, else `cpu`.
 """
 
 from __future__ import annotations
@@ -16,29 +16,31 @@ VARIABLE = "MINILM_PROFILE"
 
 @dataclass(frozen=True)
 class Profile:
-    """A size of the course: where it runs, and for how long."""
+    """A size of the course, with the device it runs on and the time it takes."""
 
     name: str
-    """What `MINILM_PROFILE` calls it."""
+    """Its value in `MINILM_PROFILE`."""
 
     device: str
-    """The device that the lessons hand to `minilm`: "cpu" or "cuda"."""
+    """The device that the lessons pass to `minilm`: "cpu" or "cuda"."""
 
     minutes: float
-    """The longest that one lesson takes from top to bottom, in minutes."""
+    """Upper limit on the time of one lesson, in minutes."""
 
     course_minutes: float
-    """The longest that all lessons together take, in minutes."""
+    """Upper limit on the time of all lessons together, in minutes."""
 
     purpose: str
-    """Whom it is for, in a few words."""
+    """What it is for, in a few words."""
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes <= self.course_minutes:
-            raise ValueError(f"a lesson of {self.minutes} minutes in a course of {self.course_minutes}")
+            raise ValueError(
+                f"minutes must be positive and at most course_minutes={self.course_minutes}, not {self.minutes}"
+            )
 
     def pick(self, *, smoke: T, cpu: T, gpu: T) -> T:
-        """The one of three values that belongs to this profile: `steps = profile().pick(smoke=5, cpu=400, gpu=4000)`."""
+        """The value for this profile: `steps = profile().pick(smoke=5, cpu=400, gpu=4000)`."""
         return {"smoke": smoke, "cpu": cpu, "gpu": gpu}[self.name]
 
     def __str__(self) -> str:
@@ -59,15 +61,15 @@ PROFILES = {
 
 
 def profile(name: str | None = None) -> Profile:
-    """The profile called `name`; without one, `MINILM_PROFILE`'s; without that, what the machine can do.
+    """The profile called `name`, by default the one in `MINILM_PROFILE`, or else the one that suits the machine.
 
-    Every lesson asks for it first, so this is also where numbers too small to be fast are told to become zero.
+    Every lesson calls this first, so it also makes the processor round denormal numbers, which are slow, to zero.
 
-    Raises ValueError for a name that is none of `PROFILES`, and for `gpu` where CUDA does not answer.
+    Raises:
+        ValueError: the name is not in `PROFILES`, or it is `gpu` and CUDA is not available.
     """
-    from minilm.system.devices import (
-        flush_denormals,  # here, so that the build's --check and --help need not wait
-    )
+    # Imported here, so that the build's --check and --help need not wait for torch.
+    from minilm.system.devices import flush_denormals
 
     flush_denormals()
     name = name or os.environ.get(VARIABLE)
@@ -78,12 +80,12 @@ def profile(name: str | None = None) -> Profile:
             f"there is no profile {name!r}: set {VARIABLE} to one of {', '.join(PROFILES)}, or unset it"
         )
     if PROFILES[name].device == "cuda" and not _cuda():
-        raise ValueError(f"{VARIABLE}={name} needs a CUDA device and this machine shows none: set it to cpu")
+        raise ValueError(f"{VARIABLE}={name} needs a CUDA device, and this machine has none: set it to cpu")
     return PROFILES[name]
 
 
 def _cuda() -> bool:
-    import torch  # here, so that the build's --check and its --help need not wait for it
+    import torch
 
     return torch.cuda.is_available()
 

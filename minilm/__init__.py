@@ -1,5 +1,9 @@
 """minilm: a small transformer library written to be read, on which a course on pretraining and tuning stands."""
 
+from minilm.system.waiting import wait_briefly
+
+wait_briefly()  # before torch is loaded, which reads the setting once
+
 from minilm.checkpoints.folders import load_pretrained, save_pretrained
 from minilm.evaluation.perplexity import perplexity
 from minilm.generation.sampling import complete, generate, stream

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-
 import pytest
 import torch
 
@@ -12,6 +9,7 @@ from minilm import generate, load_pretrained
 from minilm.checkpoints.folders import BUNDLED
 from minilm.pretraining.corpus import StoryCorpus
 from minilm.storyworld import Oracle, StoryWorld
+from minilm.system.manifest import MANIFEST, read_manifest
 
 FOLDER = BUNDLED / "storyworld"
 
@@ -25,13 +23,11 @@ def test_it_is_small():
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 10e6
 
 
-def test_its_card_names_the_bytes_of_its_files():
-    card = (FOLDER / "README.md").read_text(encoding="utf-8")
-    digests = dict(re.findall(r"([0-9a-f]{64})  (\S+)", card))
-    files = {file for file in FOLDER.iterdir() if file.name != "README.md"}
-    for file in files:
-        assert hashlib.sha256(file.read_bytes()).hexdigest() in digests, file.name
-    assert len(digests) == len(files)
+def test_its_manifest_names_the_bytes_of_its_files():
+    manifest = read_manifest(FOLDER)
+    assert manifest.files.keys() == {file.name for file in FOLDER.iterdir()} - {MANIFEST}
+    for name, entry in manifest.files.items():
+        assert entry.matches(FOLDER / name), name
 
 
 def test_it_stands_within_one_percent_of_the_floor(bundled):

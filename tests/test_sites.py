@@ -11,7 +11,8 @@ from torch import Tensor
 
 from minilm import MiniLM
 from minilm.model.attention import Attended
-from minilm.model.sites import LINEAR_SITES, NO_SITES, AttentionDelta, Memory, Reading, Sites
+from minilm.model.interface import Reading
+from minilm.model.sites import LINEAR_SITES, NO_SITES, AttentionDelta, Memory, Sites
 
 LAYERS = range(SHAPE["n_layer"])
 

@@ -1,69 +1,24 @@
-"""What the reader sees and turns. Each explorer works live in JupyterLab and VS Code, and is never blank elsewhere.
+"""What the reader sees and controls. Each explorer works live in JupyterLab and VS Code, and is never blank elsewhere.
 
-Watch a training run (a callback; shows itself, and leaves its last state in the notebook):
+Put one on the last line of a cell; the docstring of each class says more.
 
-    from lessons.widgets import TrainingDashboard
-    dashboard = TrainingDashboard(floor=1.23, title="Pretraining")     # floor: entropy in nats per token, if known
-    result = train(model, batches, config, evaluate=..., sample=..., callbacks=[dashboard], progress=False)
-    dashboard.next_run("wider", "width 192")                           # name the next run; runs are overlaid
+    dashboard = TrainingDashboard(floor=1.23)            # floor: entropy of the text in nats per token, if known
+    train(..., callbacks=[dashboard], progress=False)    # it shows itself; dashboard.next_run("wider") names the next run
+    lab = PretrainingLab(tok, training_documents, held_out_documents, settings=PretrainingSettings(n_layer=2))
+    lab = TuningLab(model, training, held_out, sample=write, settings=TuningSettings(method="lora"))
+    _ = lab.run()                                        # and lab.model, lab.kept, lab.save("my-run"), lab.load("my-run")
 
-Turn its settings (Run and Stop for the reader; `run` for the lesson, in the cell, to the end):
+    Playground(model, tok, "Once upon a time")           # a text, and how probable each of its tokens was
+    TruthExplorer(model, tok, oracle, "One morning")     # the next token, beside what the story world knows
+    AttentionExplorer(model, tok, text)                  # attention weights, memory slots and gates
+    GateExplorer({"prefix": a, "inducer": b}, tok, text) # attention to what tuning added
+    SmoothingExplorer("fixed", n=40)                     # attention as kernel smoothing, with points to move
+    ShiftExplorer(tuned, tok, text, exact=...)           # what tuning does to the next token, at any strength
+    LensExplorer(model, tok, text)                       # what each layer would predict
+    BPEStepper(tok, "lower lowest")                      # a tokenizer's merges, one after the other
+    use_style()                                          # the same style for matplotlib's figures
 
-    from lessons.widgets import PretrainingLab, PretrainingSettings
-    lab = PretrainingLab(tok, training_documents, held_out_documents,  # lists of lists of ids, or one long list each
-                         floor=1.23, settings=PretrainingSettings(n_layer=2, steps=size.pick(smoke=20, cpu=300, gpu=2000)))
-    _ = lab.run()                                                      # shows itself; lab.run(n_layer=4) for another
-    lab.model, lab.kept                                                # the newest model; all runs
-    lab.save("my-run")                                                 # and lab.load("my-run"), in another session too
-
-    from lessons.widgets import TuningLab                              # the same for tuning a frozen model: pick a method
-    lab = TuningLab(model, training, held_out, sample=write)           # lists of (prompt ids, target ids)
-    _ = lab.run(method="lora", rank=4)
-    lab.table()                                                        # what each run stored and reached
-
-Write with a model, and see how sure it was:
-
-    from lessons.widgets import Playground
-    Playground(model, tok, prompt="Once upon a time", length=40, temperature=0.8, seed=0)   # last line of a cell
-
-See what a model expects next beside what the story world knows:
-
-    from lessons.widgets import TruthExplorer
-    TruthExplorer(model, tok, oracle, "One morning, Ruby")              # oracle: minilm.storyworld.Oracle(world, tok)
-
-Look at attention, one head of one model or of several side by side:
-
-    from lessons.widgets import AttentionExplorer
-    AttentionExplorer(model, tok, "the keeper lit the lamp because", layer=1, head=1)
-    AttentionExplorer({"base": model, "prefix": tuned}, tok, text)     # memory slots and gates show by themselves
-
-See what tuning does to the next token, at any strength, beside the exact shift where it is known:
-
-    from lessons.widgets import ShiftExplorer
-    ShiftExplorer(tuned, tok, text)                                    # any method; {"LoRA": a, "prefix": b} to choose from
-    ShiftExplorer(auxiliary, tok, text, attributes={"because": tok.encode(" because")},
-                  exact=lambda ids, name: oracle.shift(ids, ("keyword", name)))
-
-See how much each token listens to what tuning added, and smooth a curve with points to move:
-
-    from lessons.widgets import GateExplorer, SmoothingExplorer
-    GateExplorer({"prefix": tuned, "inducer": other}, tok, text)
-    SmoothingExplorer("fixed", n=40)
-
-See what each layer would predict, with rank and probability of the token that does come:
-
-    from lessons.widgets import LensExplorer
-    LensExplorer({"base": model, "tuned": tuned}, tok, text)           # or one model
-
-Replay merges on the reader's text:
-
-    from lessons.widgets import BPEStepper
-    BPEStepper(tok, "lower lowest")
-
-Figures that match (matplotlib):
-
-    from lessons.widgets import use_style
-    use_style()
+Wherever it says model, several by name will do: {"base": model, "tuned": tuned}.
 """
 
 from lessons.widgets.attention_explorer import AttentionExplorer

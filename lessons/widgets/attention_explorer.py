@@ -1,25 +1,21 @@
-"""Attention under the reader's hands: a text, a layer, a head, and one or two models."""
+"""Attention of one or several models over a text of the reader's, at any layer and head."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
-
 from lessons.widgets import controls
-from lessons.widgets.explorer import Explorer
 from lessons.widgets.heads import Heads
-from lessons.widgets.views.attention import Attention, Place, attention_view
-from minilm import BPETokenizer, trace
+from lessons.widgets.model_explorer import LanguageModel, ModelExplorer, Models, traced
+from lessons.widgets.views.attention import Attention, Head, attention_view
+from minilm import BPETokenizer
 
 LONGEST = 64
-"""Tokens of the text that are shown."""
+"""Tokens of the text that are shown at most."""
 MOST_ROWS = 128
-"""Rows of all models together, at most: beside many models the text is cut, which keeps the view light."""
+"""Tokens that are shown at most for all models together, which keeps the view small."""
 
 
-class AttentionExplorer(Explorer):
-    """Who attends to whom: lines and matrix for one head; all heads small below, each of which leads into it.
+class AttentionExplorer(ModelExplorer):
+    """Attention weights: lines and matrix for one head; small pictures of all heads below, each of which chooses its head.
 
         AttentionExplorer(model, tok, "the keeper lit the lamp because")
         AttentionExplorer({"base": model, "prefix": tuned}, tok, text)     # side by side
@@ -32,75 +28,53 @@ class AttentionExplorer(Explorer):
         layer, head: counted from 1, as on the sliders.
     """
 
-    def __init__(self, model, tokenizer: BPETokenizer, text: str, layer: int = 1, head: int = 1):
-        super().__init__()
-        self.models = dict(model) if isinstance(model, Mapping) else {"": model}
-        self.tokenizer = tokenizer
-        shape = next(iter(self.models.values())).config
-        self.text = controls.line("text", text, "Enter shows it")
+    def __init__(self, model: Models, tokenizer: BPETokenizer, text: str, layer: int = 1, head: int = 1):
+        super().__init__(model, tokenizer, text)
+        shape = self.model.config
         self.layer = controls.whole("layer", layer, 1, shape.n_layer, "transformer block")
         self.head = controls.whole("head", head, 1, shape.n_head, "attention head of that block")
         self.heads = Heads(self.choose)
-        self._seen: tuple[str, list[Attention]] | None = None
         self.arrange([self.text], [self.layer, self.head])
         self.box.children = (*self.box.children, self.heads.box)
 
-    def summary(self) -> str:
-        names = ", ".join(filter(None, self.models))
-        return f"AttentionExplorer({names})"
-
     def view(self) -> str:
-        self.heads.show(self.looks(), self.place)
-        return attention_view(self.looks(), *self.place, heads=False)
+        self.heads.show(self.attentions(), self.chosen)
+        return attention_view(self.attentions(), *self.chosen, heads=False)
 
     def still(self) -> str:
-        return attention_view(self.looks(), *self.place)
+        return attention_view(self.attentions(), *self.chosen)
 
     @property
-    def place(self) -> Place:
+    def chosen(self) -> Head:
         """The chosen layer and head, counted from 0."""
         return self.layer.value - 1, self.head.value - 1
 
-    def choose(self, place: Place) -> None:
-        """Move the sliders to a head, counted from 0."""
-        self.layer.value, self.head.value = (index + 1 for index in place)
+    def choose(self, head: Head) -> None:
+        """Move the sliders to a layer and head, counted from 0."""
+        self.layer.value, self.head.value = (index + 1 for index in head)
 
-    def looks(self) -> list[Attention]:
-        """What each model does with the text; computed once a text."""
-        if self._seen is None or self._seen[0] != self.text.value:
-            self._seen = (
-                self.text.value,
-                [
-                    look(model, self.tokenizer, self.text.value, name, MOST_ROWS // len(self.models))
-                    for name, model in self.models.items()
-                ],
-            )
-        return self._seen[1]
+    def attentions(self) -> list[Attention]:
+        """What each model does with the beginning of the text; computed once for each text.
 
+        Raises:
+            ValueError: the text is empty.
+        """
+        return self.once(lambda: [self.read(name, model) for name, model in self.models.items()])
 
-@torch.no_grad()
-def look(model, tokenizer: BPETokenizer, text: str, name: str = "", longest: int = LONGEST) -> Attention:
-    """All attention of one forward pass over the beginning of a text.
-
-    Args:
-        longest: tokens at most; 64 at most, and no more than the model's window.
-
-    Raises:
-        ValueError: the text is empty.
-    """
-    ids = tokenizer.encode(text)[: min(LONGEST, longest, model.window)]
-    if not ids:
-        raise ValueError("the text is empty: write a few words")
-    with trace(model) as seen:
-        model(torch.tensor([ids], device=model.device))
-    weights = {
-        (layer, head): matrix
-        for layer, heads in seen.attention.items()
-        for head, matrix in enumerate(heads[0].tolist())
-    }
-    gates = {
-        (layer, head): row
-        for layer, heads in seen.gates.items()
-        for head, row in enumerate(heads[0].tolist())
-    }
-    return Attention([tokenizer.token_bytes(id) for id in ids], weights, gates, name)
+    def read(self, name: str, model: LanguageModel) -> Attention:
+        """All attention of one model's forward pass over the beginning of the text."""
+        ids, cut = self.beginning(min(LONGEST, MOST_ROWS // len(self.models), model.window))
+        if not ids:
+            raise ValueError("the text is empty: write a few words")
+        record = traced(model, ids)
+        weights = {
+            (layer, head): matrix
+            for layer, heads in record.attention.items()
+            for head, matrix in enumerate(heads[0].tolist())
+        }
+        gates = {
+            (layer, head): row
+            for layer, heads in record.gates.items()
+            for head, row in enumerate(heads[0].tolist())
+        }
+        return Attention([self.tokenizer.token_bytes(id) for id in ids], weights, gates, name, cut)

@@ -1,4 +1,4 @@
-"""A training run, watched while it goes: a callback for `minilm.training.train` that draws into a notebook."""
+"""A dashboard of a training run: a callback for `minilm.training.train` that draws into a notebook."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lessons.widgets.views.training import training_view
 from minilm.training import Callback, EvaluationRecord, RunInfo, StepRecord, TrainingResult
 
 SHARE = 50
-"""Drawing takes at most one part in this many of the training's time."""
+"""Drawing takes at most 1/50 of the training's time."""
 SHORTEST_PAUSE = 0.25
-"""Seconds between two drawings: faster than this nobody reads."""
+"""Seconds between two drawings: nobody reads faster."""
 INTERRUPT = "■ in the toolbar (interrupt) stops it and keeps what was learnt"
-"""While a cell runs, the kernel hears of no button; an interrupt always reaches it, and `train` ends in good order."""
+"""While a cell runs, buttons do nothing; an interrupt always reaches the kernel, and `train` then stops in good order."""
 
 
 class TrainingDashboard(Explorer, Callback):
@@ -30,15 +30,15 @@ class TrainingDashboard(Explorer, Callback):
     It shows itself when the first run starts, if no cell has shown it before, and leaves its last state in the notebook.
 
     Args:
-        floor: entropy of the held-out text in nats per token; drawn as a line, and the gap to it in percent.
-        title: stands above.
+        floor: entropy of the held-out text in nats per token; drawn as a line, with the excess over it in percent.
+        title: the heading.
     """
 
     def __init__(self, floor: float | None = None, title: str = "Training"):
         super().__init__()
         self.floor, self.title = floor, title
         self.runs: list[Run] = []
-        """One for each training that was watched, oldest first."""
+        """One for each training run that was watched, oldest first."""
         self._next: tuple[str, str] = ("", "")
         self._shown: list[DisplayHandle] = []
         self._due = 0.0
@@ -60,14 +60,12 @@ class TrainingDashboard(Explorer, Callback):
         return self.runs[-1]
 
     def on_start(self, run: RunInfo) -> None:
-        name, settings = self._next
-        self._next = ("", "")
-        fresh = Run(name or f"run {len(self.runs) + 1}", run.config.steps, "running", settings=settings)
-        fresh.records, fresh.n_parameter = list(run.records), run.n_parameter
-        if threading.current_thread() is threading.main_thread():
-            fresh.hint = INTERRUPT
-        fresh.resumed_at = run.records[-1] if run.records else None
-        self.runs.append(fresh)
+        (name, settings), self._next = self._next, ("", "")
+        in_cell = threading.current_thread() is threading.main_thread()
+        self.runs.append(Run(
+            name or f"run {len(self.runs) + 1}", run.config.steps, "running", list(run.records), [], run.n_parameter, settings,
+            resumed_at=run.records[-1] if run.records else None, hint=INTERRUPT if in_cell else "",
+        ))  # fmt: skip
         self._due = 0.0
         self.draw_if_due()
         if not self._shown and get_ipython():
@@ -86,12 +84,12 @@ class TrainingDashboard(Explorer, Callback):
         self.settle()
 
     def on_error(self, error: BaseException) -> None:
-        if self.runs and self.newest.state == "running":  # an error may come before the start is told
+        if self.runs and self.newest.state == "running":  # an error may come before `on_start`
             self.newest.state = "failed"
             self.settle()
 
     def draw_if_due(self) -> None:
-        """Draw, unless the last drawing is so fresh that another would cost the training more than its share."""
+        """Draw, unless that would cost the training more than its share of time so soon after the last drawing."""
         began = time.perf_counter()
         if began >= self._due:
             self.draw()
@@ -99,11 +97,11 @@ class TrainingDashboard(Explorer, Callback):
             self._due = now + max(SHORTEST_PAUSE, SHARE * (now - began))
 
     def settle(self) -> None:
-        """Draw the last state, and leave it in the notebook wherever the dashboard stands."""
+        """Draw the last state, and leave it in every cell of the notebook that shows the dashboard."""
         self.draw()
         for shown in self._shown:
             shown.update(self._repr_mimebundle_(), raw=True)
 
     def _ipython_display_(self) -> None:
-        """Shown under an id, so that what a notebook saves can follow what the live view shows."""
+        """Display under an id, so that `settle` can update the saved output, too."""
         self._shown.append(display(self._repr_mimebundle_(), raw=True, display_id=True))

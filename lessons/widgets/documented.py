@@ -1,4 +1,4 @@
-"""What a dataclass says about its fields, so that a control tells the reader what the code tells its readers."""
+"""The documentation of a dataclass's fields, so that a control shows the reader what the code says."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from itertools import pairwise
 @functools.cache
 def field_docs(kind: type) -> dict[str, str]:
     """The string below each annotated field, on one line; fields without one are left out."""
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0].body
+    definition = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
     return {
-        field.target.id: inspect.cleandoc(told.value.value).replace("\n", " ")
-        for field, told in pairwise(body)
-        if isinstance(field, ast.AnnAssign) and isinstance(told, ast.Expr)
-        if isinstance(told.value, ast.Constant) and isinstance(told.value.value, str)
+        field.target.id: inspect.cleandoc(below.value.value).replace("\n", " ")
+        for field, below in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr)
+        if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str)
     }

@@ -1,4 +1,4 @@
-"""What all explorers are: a few plain controls that write into one `widgets.HTML`, and never a blank output.
+"""The base of all explorers: a few plain controls that write into one `widgets.HTML`, and never a blank output.
 
 An explorer shows itself in three ways at once: as live widgets (JupyterLab, VS Code), as static HTML (a saved notebook,
 nbconvert), and as one line of text that never changes (nbval). An error in a callback shows in the explorer's status line;
@@ -14,7 +14,7 @@ from typing import Any
 import ipywidgets as widgets
 from ipywidgets import Layout
 
-from lessons.widgets.views.markup import tag, view
+from lessons.widgets.views.markup import Markup, tag, view
 
 _ROW = Layout(
     display="flex", flex_flow="row wrap", align_items="center", grid_gap="2px 18px", margin="0 0 6px"
@@ -22,29 +22,29 @@ _ROW = Layout(
 
 
 class Explorer:
-    """Subclasses build their controls, call `arrange` with them, and say in `view` what is seen.
+    """Subclasses build their controls, pass them to `arrange`, and return in `view` what to show.
 
     Attributes:
-        error: what the last callback raised; None once a drawing has gone well again.
+        error: what the last callback raised; None after a successful drawing.
     """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
-        self._status = self._body = ""
-        self._lock = threading.RLock()  # frontends may answer two controls at once, on two threads
+        self._status = self._body = Markup()
+        self._lock = threading.RLock()  # front ends may answer two controls at once, on two threads
         self.output = widgets.HTML(layout=Layout(width="auto", margin="0"))
         self.box = widgets.VBox([self.output], layout=Layout(width="100%", overflow="visible"))
 
     def view(self) -> str:
-        """Self-contained HTML of what is chosen now."""
+        """Self-contained HTML for the present values of the controls."""
         raise NotImplementedError
 
     def still(self) -> str:
-        """The same where no control can be turned, as in a saved notebook; subclasses may say more there, or less."""
+        """The view for places where no control can be moved, such as a saved notebook; by default the live one."""
         return self._body
 
     def summary(self) -> str:
-        """One line of text that depends on nothing but how the explorer was made."""
+        """One line of text that depends only on how the explorer was made."""
         return f"{type(self).__name__}()"
 
     def arrange(self, *rows: Sequence[widgets.Widget]) -> None:
@@ -56,26 +56,28 @@ class Explorer:
         self.draw()
 
     def draw(self, note: str = "") -> None:
-        """Show what is chosen now, below a note if there is one; an error shows above the last good view."""
+        """Draw the view, below a note if there is one; an error is shown above the last good view."""
         with self._lock:
             try:
-                self._body, self.error = self.view(), None
+                self._body, self.error = Markup(self.view()), None
             except Exception as error:  # noqa: BLE001 - whatever it is, the reader must see it
                 self.fail(error)
             else:
-                self._status = status_line(note) if note else ""
-                self.output.value = self._status + self._body
+                self._show(status_line(note) if note else Markup())
 
     def fail(self, error: Exception) -> None:
-        """Say in the status line what went wrong, and keep the last good view below it."""
+        """Show an error in the status line, above the last good view."""
         with self._lock:
             self.error = error
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            self._status = status_line(f"{kind}{error}", is_error=True)
-            self.output.value = self._status + self._body
+            self._show(status_line(f"{kind}{error}", is_error=True))
+
+    def _show(self, status: Markup) -> None:
+        self._status = status
+        self.output.value = status + self._body
 
     def guard(self, action: Callable[[], object]) -> Callable[..., None]:
-        """The action as a button's callback: what it raises shows in the status line."""
+        """The action as a button's callback: an error that it raises is shown in the status line."""
 
         def guarded(*_: object) -> None:
             try:
@@ -87,7 +89,7 @@ class Explorer:
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, Any]:
         with self._lock:
-            shown = self._status + (self._body if self.error else self.still())
+            shown = self._status + Markup(self._body if self.error else self.still())
         static = {"text/html": shown, "text/plain": self.summary()}
         return {**self.box._repr_mimebundle_(), **static}
 
@@ -95,7 +97,7 @@ class Explorer:
         return self.summary()
 
 
-def status_line(text: str, is_error: bool = False) -> str:
-    """A line above a view: what happened, or what went wrong and what to do."""
+def status_line(text: str, is_error: bool = False) -> Markup:
+    """A line above a view: a note, or an error and what to do about it."""
     role, kind = ("alert", "status error") if is_error else ("status", "status")
     return view("note", "status", tag("p", text, class_=kind, role=role))

@@ -1,4 +1,4 @@
-"""What labs share: sliders made from settings, Run and Stop, and every run kept for comparison."""
+"""The base of the labs: sliders made from settings, Run and Stop, and all runs kept for comparison."""
 
 from __future__ import annotations
 
@@ -6,66 +6,69 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import ipywidgets as widgets
 from torch import nn
 
 from lessons.widgets import controls
 from lessons.widgets.dashboard import INTERRUPT, TrainingDashboard
-from lessons.widgets.kept_runs import check_folder, read_run, write_run
+from lessons.widgets.kept_runs import S, check_folder, check_foreign, read_run, write_run
 from lessons.widgets.views.run import Run
 from minilm.objectives import BatchMaker
 from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
 
 STOP = "end the run after its current step, keep what was learnt"
+BUSY = "a run is in progress: press Stop, or wait until it has ended"
+
+M = TypeVar("M", bound=nn.Module)
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Generic[M]):
     """All that one run needs."""
 
-    model: nn.Module
+    model: M
     batches: BatchMaker
     config: TrainingConfig
-    evaluate: Callable[[nn.Module], float]
+    evaluate: Callable[[M], float]
     """Loss on held-out text, in nats per token."""
-    sample: Callable[[nn.Module], str]
-    """A text the model writes."""
+    sample: Callable[[M], str]
+    """A text written by the model."""
 
 
 @dataclass(frozen=True)
-class LabRun:
-    """One run and what came of it."""
+class LabRun(Generic[M, S]):
+    """A finished or stopped run."""
 
     name: str
-    settings: Any
-    """A frozen dataclass: where the sliders stood."""
-    model: nn.Module
-    """Trained as far as the run went."""
+    settings: S
+    """Values of the sliders; a frozen dataclass."""
+    model: M
+    """The trained model."""
     result: TrainingResult
 
     def __repr__(self) -> str:
         return f"{self.name}: {self.settings}, {self.result.steps} of {self.result.records[-1].steps} steps"
 
 
-class Lab(TrainingDashboard):
-    """A training dashboard with sliders, Run and Stop. Subclasses say in `experiment` what a run is.
+class Lab(TrainingDashboard, Generic[M, S]):
+    """A training dashboard with sliders, Run and Stop. Subclasses define in `experiment` what a run is.
 
-    Run trains in a thread of its own, so the kernel stays free and hears of Stop, which ends a run after its current
-    step and keeps the model as it is then. `run` trains in the cell that calls it; there an interrupt does the same.
-    Save writes the newest run to a folder, and Load brings it back, in another session too.
+    Run trains in a thread, so the kernel stays free and can react to Stop, which ends a run after its current step and
+    keeps the model as it is then. The method `run` trains in the cell that calls it; there an interrupt does the same.
+    Save writes the newest run to a folder; Load reads it, in another session too.
 
     Args:
-        settings: a frozen dataclass; where the sliders stand at first.
-        sliders: one control for each of its fields, by name.
+        settings: first values of the sliders; a frozen dataclass.
+        sliders: one control for each field of the settings, by name.
         floor, title: as for `TrainingDashboard`.
     """
 
-    def __init__(self, settings: Any, sliders: Mapping[str, widgets.Widget], floor: float | None, title: str):
+    def __init__(self, settings: S, sliders: Mapping[str, widgets.Widget], floor: float | None, title: str):
         super().__init__(floor, title)
         self._defaults, self.sliders = settings, dict(sliders)
-        self.kept: list[LabRun] = []
+        self.kept: list[LabRun[M, S]] = []
         """Runs that ended or were stopped, oldest first."""
         self._stop, self._busy = StopFlag(), threading.Lock()
         self._thread: threading.Thread | None = None
@@ -83,30 +86,30 @@ class Lab(TrainingDashboard):
         buttons = [self.run_button, self.stop_button, self.folder, self.save_button, self.load_button]
         self.arrange(list(self.sliders.values()), buttons)
 
-    def experiment(self, settings: Any) -> Experiment:
-        """A fresh model with these settings, and how to train it. Raises ValueError for settings that are impossible."""
+    def experiment(self, settings: S) -> Experiment[M]:
+        """A fresh model with these settings, and how to train it. Raises ValueError for impossible settings."""
         raise NotImplementedError
 
-    def write(self, model: nn.Module, folder: Path) -> None:
-        """Save a run's model, in a form that is of use outside the lab."""
+    def write(self, model: M, folder: Path) -> None:
+        """Save a run's model, in a form that can be used outside the lab."""
         raise NotImplementedError
 
-    def read(self, folder: Path) -> nn.Module:
+    def read(self, folder: Path) -> M:
         """The model that `write` saved."""
         raise NotImplementedError
 
     @property
-    def settings(self) -> Any:
-        """What the sliders say now."""
+    def settings(self) -> S:
+        """The present values of the sliders."""
         return replace(self._defaults, **{name: slider.value for name, slider in self.sliders.items()})
 
     @property
-    def model(self) -> nn.Module:
+    def model(self) -> M:
         """The model of the newest run that has ended. Raises ValueError before the first."""
         return self.last.model
 
     @property
-    def last(self) -> LabRun:
+    def last(self) -> LabRun[M, S]:
         """The newest run that has ended. Raises ValueError before the first."""
         if not self.kept:
             raise ValueError(
@@ -116,14 +119,14 @@ class Lab(TrainingDashboard):
 
     @property
     def next_name(self) -> str:
-        """What the next run will be called."""
+        """Name of the next run."""
         return f"run {len(self.runs) + 1}"
 
-    def run(self, **changes: Any) -> LabRun:
-        """Train here and now, with what the sliders say but for `changes`, until the last step or until Stop.
+    def run(self, **changes: Any) -> LabRun[M, S]:
+        """Train in the calling cell, with the values of the sliders except for `changes`, to the last step or to Stop.
 
         Raises:
-            ValueError: a setting does not exist or is impossible, or another run is going on.
+            ValueError: a setting does not exist or is impossible, or another run is in progress.
             DivergenceError: the loss became NaN or infinite.
         """
         unknown = changes.keys() - self.sliders.keys()
@@ -131,7 +134,7 @@ class Lab(TrainingDashboard):
             raise ValueError(f"there is no setting {min(unknown)!r}; there are {', '.join(self.sliders)}")
         settings = replace(self.settings, **changes)
         if not self._busy.acquire(blocking=False):
-            raise ValueError("a run is going on: press Stop, or wait until it has ended")
+            raise ValueError(BUSY)
         try:
             return self._train(settings)
         finally:
@@ -139,69 +142,86 @@ class Lab(TrainingDashboard):
             self._show_running(False)
 
     def start(self) -> None:
-        """What Run does: train in a thread of its own, and come back at once."""
+        """The button Run: train in a thread, and return at once."""
         if self._busy.locked():
-            raise ValueError("a run is going on: press Stop first")
+            raise ValueError(BUSY)
         self._thread = threading.Thread(target=self.guard(self.run), daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """What Stop does: end the run after its current step."""
+        """The button Stop: end the run after its current step."""
         self._stop.set()
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Until the run that the button started has ended, or for so many seconds; says whether it has ended."""
+        """Wait until the run that the button started has ended, at most so many seconds; whether it has ended."""
         if self._thread:
             self._thread.join(seconds)
         return not self._busy.locked()
 
-    def save(self, folder: str, run: LabRun | None = None) -> Path:
-        """What Save does: write a run (None: the newest) to a folder, an older run of which it replaces.
+    def save(self, folder: str, run: LabRun[M, S] | None = None) -> Path:
+        """The button Save: write a run to a folder, in place of an older run there.
+
+        Args:
+            run: None is the newest.
 
         Raises:
-            ValueError: no run has ended yet, or the folder holds something else.
+            ValueError: no run has ended yet, or the folder holds something that is not part of a run; nothing is deleted.
             SaveError: the disk is full or not writable.
         """
         run, path = run or self.last, check_folder(folder)
-        self.write(run.model, path)
+        model = run.model
+        check_foreign(path, lambda trial: self.write(model, trial))
+        self.write(model, path)
         write_run(path, run.settings, run.result)
         self.draw(f"{run.name} is saved in {folder}")
         return path
 
-    def load(self, folder: str) -> LabRun:
-        """What Load does: bring back a saved run, curves and model, beside the others.
+    def load(self, folder: str) -> LabRun[M, S]:
+        """The button Load: add a saved run, curves and model, to the others.
 
         Raises:
-            ValueError: there is no run, or one of another lab or of another base model.
+            ValueError: there is no run, it is damaged, or it was made by another lab or with another base model.
         """
         settings, result = read_run(folder, type(self._defaults))
         model = self.read(Path(folder).expanduser())
         if not self._busy.acquire(blocking=False):
-            raise ValueError("a run is going on: press Stop, or wait until it has ended")
+            raise ValueError(BUSY)
         try:
-            self.kept.append(LabRun(self.next_name, settings, model, result))
-            self.runs.append(finished(self.last))
+            self._add(
+                LabRun(self.next_name, settings, model, result), f"{self.next_name} comes from {folder}"
+            )
         finally:
             self._busy.release()
-        self.draw(f"{self.last.name} comes from {folder}")
         return self.last
 
-    def _train(self, settings: Any) -> LabRun:
+    def _add(self, run: LabRun[M, S], note: str) -> None:
+        """Show a run beside the others. Raises ValueError for one that cannot be drawn, which is not added."""
+        kept, runs = list(self.kept), list(self.runs)
+        try:
+            self.kept.append(run)
+            self.runs.append(finished(run))
+            self.view()
+        except Exception as error:  # the numbers of a run on disk may be of any size
+            self.kept[:], self.runs[:] = kept, runs
+            raise ValueError(f"{note}, but cannot be drawn ({error}): save that run again") from error
+        self.draw(note)
+
+    def _train(self, settings: S) -> LabRun[M, S]:
         self._stop = StopFlag()
         self._show_running(True)
         todo = self.experiment(settings)
         name = self.next_name
         self.next_run(name, str(settings))
         result = train(
-            todo.model, todo.batches, todo.config, evaluate=todo.evaluate, sample=todo.sample,
-            callbacks=[self], progress=False, stop=self._stop,
+            todo.model, todo.batches, todo.config, evaluate=lambda _: todo.evaluate(todo.model),
+            sample=lambda _: todo.sample(todo.model), callbacks=[self], progress=False, stop=self._stop,
         )  # fmt: skip
         self.kept.append(LabRun(name, settings, todo.model, result))
         self.settle()
         return self.kept[-1]
 
     def _show_running(self, running: bool) -> None:
-        """Only what would be heard can be pressed: while a cell trains, the kernel hears of no button."""
+        """Enable the buttons that would have an effect: while a cell trains, the kernel reacts to none."""
         in_cell = running and threading.current_thread() is threading.main_thread()
         for button in (self.run_button, self.save_button, self.load_button):
             button.disabled = running
@@ -209,9 +229,11 @@ class Lab(TrainingDashboard):
         self.stop_button.tooltip = INTERRUPT if in_cell else STOP
 
 
-def finished(run: LabRun) -> Run:
+def finished(run: LabRun[M, S]) -> Run:
     """A run that was kept, as the dashboard shows it."""
-    told, steps = run.result, run.result.records[-1].steps
-    state = "stopped" if told.stopped else "finished"
+    result, steps = run.result, run.result.records[-1].steps
+    state = "stopped" if result.stopped else "finished"
     n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
-    return Run(run.name, steps, state, told.records, told.evaluations, n_parameter, str(run.settings))
+    return Run(
+        run.name, steps, state, list(result.records), result.evaluations, n_parameter, str(run.settings)
+    )

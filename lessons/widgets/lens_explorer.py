@@ -1,84 +1,78 @@
-"""The logit lens under the reader's hands: what each layer would predict, for one model or for several."""
+"""The logit lens over a text of the reader's: what each layer would predict, for one model or for several."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from lessons.widgets import controls
-from lessons.widgets.explorer import Explorer
+from lessons.widgets.model_explorer import LanguageModel, ModelExplorer, Models, traced
 from lessons.widgets.views.lens import Layer, Reading, lens_view
-from minilm import BPETokenizer, trace
+from minilm import BPETokenizer, MiniLM
 
 LONGEST = 40
-N_GUESS = 4
+"""Tokens that are shown at most, the end-of-text token before the text included."""
+N_TOP = 4
 MOST_LAYERS = 250
-"""Predictions shown in all: texts are cut so that tokens x layers x models stay below, which keeps the view light."""
+"""Texts are cut so that tokens x layers x models is at most this, which keeps the view small."""
 
 
-class LensExplorer(Explorer):
+class LensExplorer(ModelExplorer):
     """The next-token prediction after every layer, with the rank and probability of the token that does come.
 
         LensExplorer(model, tok, "Because Ruby had no friends, she")
         LensExplorer({"base": model, "tuned": tuned}, tok, text)
 
     Each residual stream is read by the model's own last LayerNorm and embedding (nostalgebraist, *Interpreting GPT: the
-    logit lens*, 2020); the last row is the model's output, whatever tuning did to it.
+    logit lens*, 2020); the last row is the model's output, with whatever tuning added to it.
 
     Args:
         model: a `MiniLM` or a tuned model, or several by name.
-        text: read after the end-of-text token; its first 40 tokens at most, fewer for deep models.
+        text: read after the end-of-text token; at most 39 of its tokens are shown, fewer for deep models.
     """
 
-    def __init__(self, model, tokenizer: BPETokenizer, text: str):
-        super().__init__()
-        self.models = dict(model) if isinstance(model, Mapping) else {"": model}
-        self.tokenizer = tokenizer
-        self.text = controls.line("text", text, "Enter shows it")
+    def __init__(self, model: Models, tokenizer: BPETokenizer, text: str):
+        super().__init__(model, tokenizer, text)
         self.position = controls.whole(
             "position", 0, 0, 0, "whose predictions show until you point at another token"
         )
         self.arrange([self.text], [self.position])
         self.position.value = self.position.max
 
-    def summary(self) -> str:
-        return f"LensExplorer({', '.join(filter(None, self.models))})"
-
     def view(self) -> str:
-        ids = [self.tokenizer.end_of_text, *self.tokenizer.encode(self.text.value)][: self.longest()]
+        beginning, cut = self.beginning(self.longest() - 1)
+        ids = [self.tokenizer.end_of_text, *beginning]
         self.position.max = len(ids) - 1
         readings = [(name, self.read(model, ids)) for name, model in self.models.items()]
-        return lens_view([self.tokenizer.token_bytes(id) for id in ids], readings, self.position.value)
+        return lens_view([self.tokenizer.token_bytes(id) for id in ids], readings, self.position.value, cut)
 
     def longest(self) -> int:
-        """Tokens that fit into the models and into the view."""
-        n_row = sum(model.config.n_layer + 1 for model in self.models.values())
-        return min(LONGEST, MOST_LAYERS // n_row, *(model.window for model in self.models.values()))
+        """Number of tokens, end-of-text included, that fit into the models and into the view; at least 1."""
+        models = self.models.values()
+        n_row = sum(model.config.n_layer + 1 for model in models)
+        return max(1, min(LONGEST, MOST_LAYERS // n_row, *(model.window for model in models)))
 
     @torch.no_grad()
-    def read(self, model, ids: list[int]) -> list[Reading]:
-        """What the model would say after each token, layer by layer."""
-        with trace(model) as seen:
-            model(torch.tensor([ids], device=model.device))
-        base = getattr(model, "base", model)
-        logits = [base.predict(state) for state in seen.states[:-1]] + [seen.logits.combined]
-        believed = [each[0].float().softmax(dim=-1).cpu() for each in logits]
-        believed = torch.stack(believed, dim=1)  # (T, layers, vocab)
-        following = [*ids[1:], None]
+    def read(self, model: LanguageModel, ids: list[int]) -> list[Reading]:
+        """What the model would predict after each token, layer by layer."""
+        record = traced(model, ids)
+        base = model if isinstance(model, MiniLM) else model.base
+        logits = [base.predict(state) for state in record.states[:-1]] + [record.logits.combined]
+        believed = torch.stack(
+            [each[0].float().softmax(dim=-1).cpu() for each in logits], dim=1
+        )  # (T, layers, vocab)
         return [
-            Reading([self.layer(row, target) for row in rows])
-            for rows, target in zip(believed, following, strict=True)
+            [self.layer(row, target) for row in rows]
+            for rows, target in zip(believed, [*ids[1:], None], strict=True)
         ]
 
     def layer(self, believed: Tensor, target: int | None) -> Layer:
-        """One row (vocab,) of probabilities as the view wants it."""
-        best = believed.topk(min(N_GUESS, len(believed)))
-        guesses = [
+        """Probabilities (vocab,) after one layer as the view shows them."""
+        best = believed.topk(min(N_TOP, len(believed)))
+        top = [
             (self.tokenizer.token_bytes(id), p)
             for id, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
         if target is None:
-            return Layer(guesses)
-        return Layer(guesses, 1 + int((believed > believed[target]).sum()), believed[target].item())
+            return Layer(top)
+        return Layer(top, 1 + int((believed > believed[target]).sum()), believed[target].item())

@@ -1,10 +1,11 @@
-"""Pretraining under the reader's hands: size, learning rate, batch, steps and temperature on sliders."""
+"""A lab for pretraining: size, learning rate, batch, steps and temperature on sliders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import ipywidgets as widgets
 import torch
@@ -19,7 +20,7 @@ from minilm.text.tokenizer import END_OF_TEXT
 from minilm.training import TrainingConfig
 
 Text = Tensor | Sequence[int] | Sequence[Sequence[int]]
-"""Token ids of one long text, or of many documents."""
+"""Token ids of one long text, or of several documents."""
 
 HEADS = [1, 2, 3, 4, 6, 8, 12, 16]
 HELD_OUT_BATCHES = 4
@@ -36,15 +37,16 @@ class PretrainingSettings:
     d_model: int = 96
     """Width of the residual stream."""
     n_head: int = 4
-    """Attention heads, which share the width: it must be a multiple of them."""
+    """Attention heads; the width must be a multiple of their number."""
     learning_rate: float = 3e-3
-    """Peak rate of AdamW; Muon's rate for the matrices moves with it."""
+    """Peak rate of AdamW; Muon's rate for the matrices changes by the same factor."""
     batch_size: int = 16
-    """Windows of text in a step."""
+    """Windows of text in one step."""
     steps: int = 300
     """Optimiser steps."""
     temperature: float = 0.8
-    """Of the samples: 0 takes the likeliest token, 1 draws as the model believes. Turn it while the model trains."""
+    """Temperature of the samples: 0 takes the likeliest token, 1 draws from the model's distribution. It can be changed
+    while the model trains."""
 
     def __str__(self) -> str:
         size = f"{self.n_layer} layer{'s' * (self.n_layer > 1)} · width {self.d_model} · heads {self.n_head}"
@@ -52,7 +54,7 @@ class PretrainingSettings:
 
 
 def sliders(at: PretrainingSettings) -> dict[str, widgets.Widget]:
-    """A slider for each setting; their ranges hold what a laptop trains in minutes."""
+    """A slider for each setting; their ranges cover what a laptop trains in minutes."""
     return {
         "n_layer": controls.whole("layers", at.n_layer, 1, 8, "transformer blocks"),
         "d_model": controls.whole("width", at.d_model, 32, 256, "of the residual stream", step=16),
@@ -64,7 +66,7 @@ def sliders(at: PretrainingSettings) -> dict[str, widgets.Widget]:
     }  # fmt: skip
 
 
-class PretrainingLab(Lab):
+class PretrainingLab(Lab[MiniLM, PretrainingSettings]):
     """A training dashboard with sliders, Run and Stop, and all runs overlaid.
 
         lab = PretrainingLab(tok, training_documents, held_out_documents, floor=1.23)
@@ -74,15 +76,16 @@ class PretrainingLab(Lab):
         lab.save("my-run")     # for lab.load("my-run"), and for minilm.load_pretrained("my-run")
 
     Args:
-        tokenizer: of the token ids below.
+        tokenizer: the tokenizer that made the token ids below.
         training: ids of one long text, or a list of documents, each a list of ids.
-        held_out: the same, of text that is not trained on.
+        held_out: text that is not trained on, in either of these two forms.
         floor: entropy of the text in nats per token, where it is known.
-        settings: where the sliders stand at first.
+        settings: first values of the sliders.
         context_length: tokens in a window.
-        config: what the sliders leave open about training.
-        prompt: what the samples begin with.
-        evaluate: the held-out loss in nats per token; None takes a few windows of `held_out`.
+        config: all settings of training that have no slider.
+        prompt: the text that the samples continue.
+        evaluate: computes the held-out loss in nats per token; None uses a few windows of `held_out`.
+        title: the heading.
     """
 
     def __init__(
@@ -105,16 +108,11 @@ class PretrainingLab(Lab):
         settings = settings or PretrainingSettings()
         super().__init__(settings, sliders(settings), floor, title)
 
-    def experiment(self, settings: PretrainingSettings) -> Experiment:
+    def experiment(self, settings: PretrainingSettings) -> Experiment[MiniLM]:
         torch.manual_seed(self.config.seed)
         model = MiniLM(self.shape(settings))
-        return Experiment(
-            model,
-            self.batches(self.training, settings.batch_size),
-            self.pace(settings),
-            self.evaluate,
-            self.sample,
-        )
+        batches = self.batches(self.training, settings.batch_size)
+        return Experiment(model, batches, self.schedule(settings), self.evaluate, self.sample)
 
     def write(self, model: MiniLM, folder: Path) -> None:
         save_pretrained(folder, model, self.tokenizer)
@@ -123,7 +121,8 @@ class PretrainingLab(Lab):
         model, tokenizer = load_pretrained(folder)
         if tokenizer.vocab_size != self.tokenizer.vocab_size:
             raise ValueError(
-                f"{folder} has {tokenizer.vocab_size} tokens, this lab's tokenizer {self.tokenizer.vocab_size}"
+                f"the model in {folder} was trained with {tokenizer.vocab_size} tokens, but this lab's tokenizer has "
+                f"{self.tokenizer.vocab_size}: choose another folder"
             )
         return model
 
@@ -133,17 +132,12 @@ class PretrainingLab(Lab):
         return mean_loss(model, [held_out.batch(index) for index in range(HELD_OUT_BATCHES)])
 
     def shape(self, settings: PretrainingSettings) -> ModelConfig:
-        """The size of the model."""
-        return ModelConfig(
-            vocab_size=self.tokenizer.vocab_size,
-            context_length=self.context_length,
-            n_layer=settings.n_layer,
-            n_head=settings.n_head,
-            d_model=settings.d_model,
-        )
+        """Sizes of the model."""
+        own = {name: getattr(settings, name) for name in ("n_layer", "n_head", "d_model")}
+        return ModelConfig(vocab_size=self.tokenizer.vocab_size, context_length=self.context_length, **own)
 
-    def pace(self, settings: PretrainingSettings) -> TrainingConfig:
-        """How to train: about twenty evaluations, a warm-up of a tenth of the steps at most."""
+    def schedule(self, settings: PretrainingSettings) -> TrainingConfig:
+        """How to train: about twenty evaluations, and a warm-up of at most a tenth of the steps."""
         factor = settings.learning_rate / TrainingConfig.learning_rate
         return replace(
             self.config,
@@ -155,13 +149,14 @@ class PretrainingLab(Lab):
         )
 
     def batches(self, text: Text, batch_size: int) -> NextToken | Documents:
-        """Windows that start where a document starts; anywhere, in one long text."""
+        """Windows that start with a document; in one long text, windows that start anywhere."""
         if isinstance(text, Tensor) or isinstance(text[0], int):
-            return NextToken(text, self.context_length, batch_size)
-        return Documents(text, self.tokenizer.end_of_text, self.context_length, batch_size)
+            return NextToken(cast("Tensor | Sequence[int]", text), self.context_length, batch_size)
+        documents = cast("Sequence[Sequence[int]]", text)
+        return Documents(documents, self.tokenizer.end_of_text, self.context_length, batch_size)
 
     def sample(self, model: MiniLM) -> str:
-        """What the model writes after the prompt, at the temperature of this moment."""
+        """What the model writes after the prompt, at the slider's present temperature."""
         n_new = max(1, min(SAMPLE_LENGTH, self.context_length - len(self.prompt)))
         temperature = self.sliders["temperature"].value
         ids = generate(model, torch.tensor([self.prompt]), n_new, temperature=temperature, seed=0)

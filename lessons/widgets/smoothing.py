@@ -1,4 +1,4 @@
-"""Kernel smoothing under the reader's hands: points that stay, points that follow the query, and who takes the weight."""
+"""Kernel smoothing of a noisy curve, with added points that stay in place or follow each query."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ KINDS = {
     "near": "one point near every query: inducers",
     "gating": "one point near every query, and the rest shrinks: gating",
 }
-"""What can be added, and what it is called."""
+"""What can be added, and its description."""
 
 
 class SmoothingExplorer(Explorer):
@@ -25,9 +25,9 @@ class SmoothingExplorer(Explorer):
         SmoothingExplorer(kind="fixed", n=40)
 
     Args:
-        kind: a key of `KINDS`.
-        n: noisy points, the "text".
-        bandwidth: of the kernel.
+        kind: what is added at first, a key of `KINDS`.
+        n: number of noisy points, the "text".
+        bandwidth: bandwidth of the kernel.
     """
 
     def __init__(self, kind: str = "fixed", n: int = 40, bandwidth: float = 0.6):
@@ -45,50 +45,46 @@ class SmoothingExplorer(Explorer):
             [self.kind, self.n, self.bandwidth], [self.first, self.second], [self.offset, self.value]
         )
 
-    def summary(self) -> str:
-        return "SmoothingExplorer()"
-
     def view(self) -> str:
         fixed = self.kind.value == "fixed"
         for slider, shown in ((self.first, fixed), (self.second, fixed), (self.offset, not fixed)):
             slider.disabled = not shown or self.kind.value == "nothing"
-        return smoothing_view(self.look(), KINDS[self.kind.value])
+        return smoothing_view(self.smooth(), KINDS[self.kind.value])
 
-    def look(self) -> Smoothing:
-        """Smooth as the controls say."""
-        places, values = noisy_points(self.n.value)
-        asked = torch.linspace(LEFT, RIGHT, 201)
-        text = kernel(asked[:, None] - places, self.bandwidth.value)  # (queries, points)
+    def smooth(self) -> Smoothing:
+        """Smooth with the settings of the controls."""
+        positions, values = noisy_points(self.n.value)
+        queries = torch.linspace(LEFT, RIGHT, 201)
+        text = kernel(queries[:, None] - positions, self.bandwidth.value)  # (queries, points)
         plain = text @ values / text.sum(dim=1)
-        added = self.added(asked)  # (queries, 0, 1 or 2)
+        added = self.added(queries)  # (queries, 0, 1 or 2)
         gate = added.sum(dim=1) / (text.sum(dim=1) + added.sum(dim=1))
-        gained = gate * self.value.value
         kept = plain if self.kind.value == "near" else (1 - gate) * plain
-        stays = (self.first.value, self.second.value) if self.kind.value == "fixed" else ()
+        estimate = kept + gate * self.value.value
+        fixed = (self.first.value, self.second.value) if self.kind.value == "fixed" else ()
         return Smoothing(
-            places.tolist(), values.tolist(), asked.tolist(), plain.tolist(), (kept + gained).tolist(),
-            gate.tolist(), [(place, self.value.value) for place in stays],
+            positions.tolist(), values.tolist(), queries.tolist(), plain.tolist(), estimate.tolist(), gate.tolist(),
+            [(position, self.value.value) for position in fixed],
         )  # fmt: skip
 
-    def added(self, asked: Tensor) -> Tensor:
-        """What the kernel gives each added point, for each query."""
+    def added(self, queries: Tensor) -> Tensor:
+        """Kernel weights (queries, added points) of what is added."""
         if self.kind.value == "nothing":
-            return torch.zeros(len(asked), 0)
+            return torch.zeros(len(queries), 0)
         if self.kind.value == "fixed":
-            return kernel(
-                asked[:, None] - torch.tensor([self.first.value, self.second.value]), self.bandwidth.value
-            )
-        return kernel(torch.full((len(asked), 1), self.offset.value), self.bandwidth.value)
+            fixed = torch.tensor([self.first.value, self.second.value])
+            return kernel(queries[:, None] - fixed, self.bandwidth.value)
+        return kernel(torch.full((len(queries), 1), self.offset.value), self.bandwidth.value)
 
 
 def kernel(distance: Tensor, bandwidth: float) -> Tensor:
-    """exp(-distance² / 2 h²), never quite zero, so that every query hears somebody."""
+    """exp(-distance² / 2 h²), but at least 1e-30, so that the weights of a query never sum to zero."""
     return torch.exp(-(distance**2) / (2 * bandwidth**2)).clamp(min=1e-30)
 
 
 def noisy_points(n: int) -> tuple[Tensor, Tensor]:
-    """The first n of a fixed sequence of noisy measurements of a curve: places and values."""
+    """Positions and values of the first n of a fixed sequence of noisy measurements of a sine."""
     draw = torch.Generator().manual_seed(3)
     pairs = torch.rand(400, 2, generator=draw)
-    places = LEFT + (RIGHT - LEFT) * pairs[:n, 0]
-    return places, places.sin() + 0.6 * (pairs[:n, 1] - 0.5)
+    positions = LEFT + (RIGHT - LEFT) * pairs[:n, 0]
+    return positions, positions.sin() + 0.6 * (pairs[:n, 1] - 0.5)

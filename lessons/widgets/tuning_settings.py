@@ -1,9 +1,10 @@
-"""The settings of a tuning lab, and the controls that the methods' own documented fields ask for."""
+"""The settings of a tuning lab, and the controls for them, which are made from the methods' documented fields."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from inspect import signature
 
 import ipywidgets as widgets
 
@@ -17,7 +18,7 @@ class TuningSettings:
     """What the sliders of `TuningLab` set; a method takes only those that are fields of its own."""
 
     method: str = "lora"
-    """A name from `KNOBS`."""
+    """A name from `FIELDS`."""
     rank: int = 8
     alpha: float = 16.0
     length: int = 8
@@ -25,19 +26,22 @@ class TuningSettings:
     bottleneck: int = 8
     key_bottleneck: int = 2
     value_bottleneck: int = 2
-    """So far fields of the methods, which say what each of them means."""
+    """These seven are fields of the methods, which document them."""
     learning_rate: float | None = None
-    """Peak rate of AdamW; None is that of `RATES`."""
+    """Peak rate of AdamW; None is the method's rate in `RATES`."""
     steps: int = 150
     """Optimiser steps."""
 
+    def __post_init__(self) -> None:
+        check_method(self.method)
+
     @property
     def rate(self) -> float:
-        """The learning rate, whoever chose it."""
+        """The learning rate: the reader's choice, or the method's rate in `RATES`."""
         return RATES[self.method] if self.learning_rate is None else self.learning_rate
 
     def __str__(self) -> str:
-        own = [f"{knob.replace('_', ' ')} {_said(getattr(self, knob))}" for knob in KNOBS[self.method]]
+        own = [f"{name.replace('_', ' ')} {_in_words(getattr(self, name))}" for name in FIELDS[self.method]]
         return " · ".join([self.method, *own, f"rate {self.rate:.2g}"])
 
 
@@ -53,74 +57,75 @@ RATES = {
     "inducer": 3e-2,
     "mam-inducer": 3e-2,
 }
-"""Method -> a learning rate that suits small models; the papers' are for models a hundred times as large."""
+"""Method -> a learning rate that suits small models; the papers' rates are for models a hundred times as large."""
 
-FIXED = {
+FIXED: dict[str, dict[str, float]] = {
     "prefix": {"hidden": 128},
     "mam": {"scale": 1.0, "hidden": 128},
     "mam-inducer": {"query_rank": 4},
 }
-"""What suits small models too, and has no slider."""
+"""Method -> further settings that suit small models and have no slider."""
 
-KNOBS: dict[str, tuple[str, ...]] = {
+FIELDS: dict[str, tuple[str, ...]] = {
     name: tuple(
-        field.name for field in fields(METHODS[name]) if field.name in TuningSettings.__dataclass_fields__
+        field for field in signature(METHODS[name]).parameters if field in TuningSettings.__annotations__
     )
     for name in RATES
 }
-"""Method -> the fields of it that the lab has a control for."""
+"""Method -> its fields that the lab has a control for."""
 
-LIMITS = {
+LIMITS: dict[str, tuple[float, float]] = {
     "alpha": (1.0, 64.0),
     "length": (1, 32),
     "bottleneck": (1, 64),
     "key_bottleneck": (0, 16),
     "value_bottleneck": (1, 16),
 }
-"""Field -> the ends of its slider; a rank may reach the model's width."""
+"""Field -> the ends of its slider; the end for a rank is the model's width."""
 
 
-def method_of(at: TuningSettings) -> Method:
-    """The method that the controls describe. Raises ValueError for one that the lab does not have."""
-    check_method(at.method)
-    own = {knob: getattr(at, knob) for knob in KNOBS[at.method]}
-    return METHODS[at.method](**own, **FIXED.get(at.method, {}))
+def method_of(settings: TuningSettings) -> Method:
+    """The method with these settings."""
+    own = {name: getattr(settings, name) for name in FIELDS[settings.method]}
+    return METHODS[settings.method](**own, **FIXED.get(settings.method, {}))
 
 
 def check_method(name: str) -> str:
     """The name, if the lab has such a method. Raises ValueError if not."""
-    if name not in KNOBS:
-        raise ValueError(f"the lab has no method {name!r}; choose from {', '.join(KNOBS)}")
+    if name not in RATES:
+        raise ValueError(f"the lab has no method {name!r}; choose from {', '.join(RATES)}")
     return name
 
 
-def make_controls(at: TuningSettings, methods: Sequence[str], d_model: int) -> dict[str, widgets.Widget]:
-    """A control for each setting; the lab hides those that are not the method's own."""
-    own = {knob: None for method in methods for knob in KNOBS[check_method(method)]}
+def make_controls(
+    settings: TuningSettings, methods: Sequence[str], d_model: int
+) -> dict[str, widgets.Widget]:
+    """A control for each setting; the lab hides those that the chosen method does not have."""
+    own = dict.fromkeys(field for method in methods for field in FIELDS[check_method(method)])
     limits = {**LIMITS, "rank": (1, d_model)}
     return {
-        "method": controls.choice("method", list(methods), at.method, "what is added to the frozen model, and where"),
-        **{knob: control(knob, getattr(at, knob), limits.get(knob)) for knob in own},
-        "learning_rate": controls.magnitude("learning rate", at.rate, 1e-5, 1.0, "peak, after the warm-up"),
-        "steps": controls.whole("steps", at.steps, 5, 1000, "optimiser steps", step=5),
+        "method": controls.choice("method", methods, settings.method, "what is added to the frozen model, and where"),
+        **{field: control(field, getattr(settings, field), limits.get(field, (0, 1))) for field in own},
+        "learning_rate": controls.magnitude("learning rate", settings.rate, 1e-5, 1.0, "peak, after the warm-up"),
+        "steps": controls.whole("steps", settings.steps, 5, 1000, "optimiser steps", step=5),
     }  # fmt: skip
 
 
-def control(knob: str, value: bool | float, limits: tuple[float, float] | None) -> widgets.Widget:
+def control(field: str, value: bool | float, limits: tuple[float, float]) -> widgets.Widget:
     """A control for a field, by the type of its value."""
-    name = knob.replace("_bottleneck", " width").replace("_", " ")
+    name, (low, high) = field.replace("_bottleneck", " width").replace("_", " "), limits
     if isinstance(value, bool):
         return controls.choice(name, [("yes", True), ("no", False)], value)
     if isinstance(value, int):
-        return controls.whole(name, value, *limits)
-    return controls.real(name, value, *limits, step=1.0)
+        return controls.whole(name, value, int(low), int(high))
+    return controls.real(name, value, low, high, step=1.0)
 
 
 def docs(method: str) -> dict[str, str]:
-    """What the method says about each field that the lab has a control for."""
-    told = field_docs(METHODS[method])
-    return {knob: told[knob] for knob in KNOBS[method]}
+    """What the method says about each of its fields that the lab has a control for."""
+    meanings = field_docs(METHODS[method])
+    return {field: meanings[field] for field in FIELDS[method]}
 
 
-def _said(value: bool | float) -> str:
+def _in_words(value: bool | float) -> str:
     return ("no", "yes")[value] if isinstance(value, bool) else f"{value:g}"

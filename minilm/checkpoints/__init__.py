@@ -1,6 +1,6 @@
 """Models on disk: folders in GPT-2's published layout, as safetensors and JSON."""
 
 from minilm.checkpoints.folders import load_pretrained, save_pretrained
-from minilm.checkpoints.tensors import CheckpointError
+from minilm.system.errors import CheckpointError, SaveError
 
-__all__ = ["CheckpointError", "load_pretrained", "save_pretrained"]
+__all__ = ["CheckpointError", "SaveError", "load_pretrained", "save_pretrained"]

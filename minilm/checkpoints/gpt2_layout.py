@@ -7,6 +7,7 @@ saves, `transformers` opens, and a downloaded GPT-2 opens here. This module need
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
         n_layer=settings["n_layer"],
         n_head=settings["n_head"],
         d_model=settings["n_embd"],
-        layer_norm_epsilon=settings.get("layer_norm_epsilon", 1e-5),
+        layer_norm_epsilon=_epsilon(settings.get("layer_norm_epsilon", 1e-5)),
     )
     expected = {"activation_function": ("gelu_new", "gelu_pytorch_tanh"), "scale_attn_weights": (True,)}
     expected |= {"scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
@@ -80,6 +81,13 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
         if settings.get(name, allowed[0]) not in allowed:
             raise ValueError(f"{name}={settings[name]!r} is a variant of GPT-2 that MiniLM does not build")
     return config
+
+
+def _epsilon(value: Any) -> float:
+    """The value, if it can stand in a LayerNorm."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+        raise ValueError(f"layer_norm_epsilon must be a number between 0 and 1, not {value!r}")
+    return value
 
 
 def weights_to_gpt2(state: dict[str, Tensor], n_layer: int) -> dict[str, Tensor]:
@@ -117,6 +125,41 @@ def weights_from_gpt2(weights: dict[str, Tensor], n_layer: int) -> dict[str, Ten
             f"the checkpoint has a tensor {min(weights)!r} that a GPT-2 of {n_layer} layers has not"
         )
     return state
+
+
+def check_layout(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Hold the tensors of a file, by their shapes, against a configuration; nothing is allocated for it.
+
+    Raises:
+        ValueError: a tensor is missing, left over or of another shape; the first one is named.
+    """
+    there = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if not name.endswith(BUFFERS)}
+    if len(there) < sum(not name.endswith(BUFFERS) for name in shapes):
+        raise ValueError(f"some tensors stand there twice, with and without {PREFIX!r}: keep one of each")
+    for name, wanted in _layout(config):
+        if name not in there:
+            raise ValueError(f"there is no tensor {name!r}: the file is truncated or of another model")
+        if there.pop(name) != wanted:
+            held = shapes.get(name, shapes.get(PREFIX + name))
+            raise ValueError(f"{name} has shape {held}, but config.json asks for {wanted}")
+    if there:
+        raise ValueError(f"there is a tensor {min(there)!r} that a GPT-2 of {config.n_layer} layers has not")
+
+
+def _layout(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Name and shape of every tensor of a GPT-2, without the prefix, one after the other."""
+    d = config.d_model
+    yield "wte.weight", (config.vocab_size, d)
+    yield "wpe.weight", (config.context_length, d)
+    maps = {"attn.c_attn": (d, 3 * d), "attn.c_proj": (d, d)}
+    maps |= {"mlp.c_fc": (d, config.d_mlp), "mlp.c_proj": (config.d_mlp, d)}
+    for layer in range(config.n_layer):
+        for name in ("ln_1", "ln_2"):
+            yield from ((f"h.{layer}.{name}.{kind}", (d,)) for kind in ("weight", "bias"))
+        for name, (d_in, d_out) in maps.items():
+            yield f"h.{layer}.{name}.weight", (d_in, d_out)
+            yield f"h.{layer}.{name}.bias", (d_out,)
+    yield from ((f"ln_f.{kind}", (d,)) for kind in ("weight", "bias"))
 
 
 def _take_all(weights: dict[str, Tensor], n_layer: int) -> dict[str, Tensor]:

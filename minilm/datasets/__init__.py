@@ -24,7 +24,7 @@ from minilm.datasets.records import (
     Turn,
 )
 from minilm.datasets.registry import Card, DataFile, card, names
-from minilm.datasets.shelf import load
+from minilm.datasets.shelf import load, plain_text
 
 __all__ = [
     "ENTAILMENTS",
@@ -45,4 +45,5 @@ __all__ = [
     "card",
     "load",
     "names",
+    "plain_text",
 ]

@@ -27,6 +27,9 @@ READERS: dict[str, Callable[[list[Path], str, int | None], Any]] = {
 }
 """How to read the checked files of a split; n is how many records are wanted."""
 
+PLAIN = ("tinystories",)
+"""Data sets whose file is one running text, with the end-of-text token between its stories."""
+
 OWN: dict[str, Callable[[Path], Any]] = {
     ".csv": tables.csv_rows,
     ".tsv": tables.csv_rows,
@@ -55,12 +58,26 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
         ValueError: no such data set, split or dial; a malformed record, as `DataError`.
         FileNotFoundError: no such file, or the mirror (`MINILM_DATA`) lacks one.
     """
-    if n is not None and n < 1:
-        raise ValueError(f"n must be 1 or more records, got {n}")
+    if not isinstance(name, str | Path):
+        raise ValueError(f"name must be that of a data set, or the path of a file, not {name!r}")
+    if n is not None and (not isinstance(n, int) or n < 1):
+        raise ValueError(f"n must be 1 or more records, got {n!r}")
     if name in registry.names():
         return load_registered(registry.card(str(name)), split, n, dials)
     check_dials(str(name), (), dials)
     return first(text.part(load_own(name), split or EVERYTHING), n)
+
+
+def plain_text(name: str | Path) -> Path | None:
+    """The file of running text behind a name, for what is too large to `load`; None where it is another kind of data.
+
+    Raises:
+        DataError, FileNotFoundError: as for `load`.
+    """
+    if name in PLAIN:
+        return locate(registry.card(str(name)), "train")[0]
+    path = None if name in registry.names() else own_file(name)
+    return path if path and path.suffix.lower() not in OWN else None
 
 
 def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:
@@ -76,12 +93,23 @@ def load_registered(card: Card, split: str | None, n: int | None, dials: dict[st
 
 def load_own(name: str | Path) -> str | list[dict]:
     """A file of the reader's own, by its suffix."""
-    path = Path(name).expanduser()
-    if not path.is_file():
-        if isinstance(name, str) and not path.suffix:
+    path = own_file(name)
+    if path is None:
+        if isinstance(name, str) and not set(name) & set("./\\"):
             registry.card(name)  # no file and no data set: its error lists the names
-        raise FileNotFoundError(f"no file {path} (looked in {Path.cwd()})")
+        raise FileNotFoundError(
+            f"no file {name} (looked in {Path.cwd()}); give a file's path, not a folder's"
+        )
     return OWN.get(path.suffix.lower(), malformed.read_text)(path)
+
+
+def own_file(name: str | Path) -> Path | None:
+    """The file of that name; None where there is none, as of names that no file can have."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError):  # a name that is too long, a home that is not known
+        return None
 
 
 def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> None:

@@ -113,12 +113,17 @@ def tuned_subject(base: MiniLM, method: Method) -> Subject:
     n_changed = sum(weight.numel() for weight in tuned.weights().values())
     return Subject(
         base,
-        lambda text, attribute: tuned(text, attribute=attribute).logits[:, -1],
+        lambda text, attribute: told(tuned, text, attribute),
         tuned.window,
         n_changed,
         tuned.count().trained - n_changed,
         tuned.merge,
     )
+
+
+def told(model, text: Tensor, attribute: Tensor) -> Tensor:
+    """Logits (1, vocab) after a text, of a model that is told the attribute if it listens to one."""
+    return model(text, attribute=attribute if model.takes_attribute else None).logits[:, -1]
 
 
 @torch.no_grad()
@@ -169,7 +174,7 @@ def experts(base: MiniLM) -> Subject:
     steered = Experts(base, MiniLM(base.config), MiniLM(base.config))
     return Subject(
         base,
-        lambda text, attribute: steered(text, attribute=attribute).logits[:, -1],
+        lambda text, attribute: told(steered, text, attribute),
         steered.window,
         n_added=size(steered) - size(base),
     )

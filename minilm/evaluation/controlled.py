@@ -18,7 +18,7 @@ import regex
 import torch
 
 from minilm.evaluation.ngram import NGramModel
-from minilm.model.model import evaluating
+from minilm.model.passes import evaluating
 
 if TYPE_CHECKING:
     from minilm.storyworld import Oracle

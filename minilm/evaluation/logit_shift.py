@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from minilm.model.model import evaluating
+from minilm.model.passes import evaluating
 
 if TYPE_CHECKING:
     from minilm.storyworld import Oracle

@@ -11,74 +11,136 @@ of different tokens seen after h; the discount D of each order is n1 / (n1 + 2 n
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-Gram = tuple[int, ...]
+import numpy as np
+
+from minilm.system.checks import whole
+from minilm.text.excerpts import sample_tokens
+
+MOST_TOKENS = 2_000_000
+"""Tokens that a 5-gram model counts: of prose, each takes some 35 bytes, and 100 while they are counted."""
+_UNSEEN = -1
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Order:
-    """Counts of one order."""
+    """All different sequences of k tokens in a text, numbered in the order of their keys."""
 
-    counts: Counter[Gram]
-    totals: Counter[Gram] = field(default_factory=Counter)
-    kinds: Counter[Gram] = field(default_factory=Counter)
+    keys: np.ndarray
+    """(N,) int64, sorted: number of the first k - 1 tokens among their own order, times the vocabulary's size, plus the last token."""
+    counts: np.ndarray
+    """(N,) c(h w)."""
+    totals: np.ndarray
+    """c(h .) by the number of h, the first k - 1 tokens."""
+    kinds: np.ndarray
+    """N(h .) by the number of h."""
+    discount: float
+    """D."""
 
-    def __post_init__(self) -> None:
-        for gram, count in self.counts.items():
-            self.totals[gram[:-1]] += count
-            self.kinds[gram[:-1]] += 1
-        frequency = Counter(self.counts.values())
-        # The estimate needs counts of 1 and 2; a text without them gets the customary 3/4.
-        known = frequency[1] and frequency[2]
-        self.discount = frequency[1] / (frequency[1] + 2 * frequency[2]) if known else 0.75
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """Numbers of sequences by their keys; `_UNSEEN` for one that is not in the text."""
+        places = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        return np.where(self.keys[places] == keys, places, _UNSEEN)
+
+    def interpolate(self, history: np.ndarray, gram: np.ndarray, shorter: np.ndarray) -> np.ndarray:
+        """P(w | h) from that of the shorter history: the same where h was never seen, which tells nothing."""
+        total = np.where(history == _UNSEEN, 0, self.totals[history])
+        kept = np.where(gram == _UNSEEN, 0.0, np.maximum(self.counts[gram] - self.discount, 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            longer = (kept + self.discount * self.kinds[history] * shorter) / total
+        return np.where(total > 0, longer, shorter)
 
 
 class NGramModel:
     """An n-gram language model over token ids.
 
     Args:
-        tokens: the text it counts.
+        tokens: the text it counts, (N,); of more than `most` tokens, evenly spaced parts of it.
         vocab_size: how many ids there are; what was never seen shares their uniform distribution.
         n: order; 5 looks at the last four tokens.
+        most: tokens that are counted at most.
 
     Raises:
-        ValueError: n is not positive, or the text is shorter than n tokens.
+        ValueError: n is not positive, the text is shorter than n tokens, or an id is outside the vocabulary.
     """
 
-    def __init__(self, tokens: Sequence[int], vocab_size: int, n: int = 5):
-        if n < 1:
-            raise ValueError(f"n must be at least 1, not {n}")
+    def __init__(self, tokens: Sequence[int], vocab_size: int, n: int = 5, most: int = MOST_TOKENS):
+        whole("n", n, least=1)
+        whole("vocab_size", vocab_size, least=1)
         if len(tokens) < n:
             raise ValueError(f"a text of {len(tokens)} tokens is too short to count {n}-grams")
+        text = sample_tokens(tokens, max(most, n))
+        if outside := [int(token) for token in (text.min(), text.max()) if not 0 <= token < vocab_size]:
+            raise ValueError(f"token id {outside[0]} is outside the vocabulary 0 .. {vocab_size - 1}")
         self.n, self.vocab_size = n, vocab_size
-        counts = Counter(zip(*(tokens[start:] for start in range(n)), strict=False))
-        self.orders = [_Order(counts)]
-        for _ in range(n - 1):
-            counts = Counter(gram[1:] for gram in counts)  # in how many contexts was the rest seen?
-            self.orders.append(_Order(counts))
-        self.orders.reverse()
+        self.orders = _count(text, vocab_size, n)
         """From unigrams to n-grams."""
 
     def probability(self, token: int, context: Sequence[int]) -> float:
         """P(token | the last n - 1 ids of context)."""
-        probability = 1 / self.vocab_size
-        context = tuple(context)[-(self.n - 1) :] if self.n > 1 else ()
-        for length, order in enumerate(self.orders[: len(context) + 1]):
-            history = context[len(context) - length :]
-            total = order.totals[history]
-            if not total:
-                break  # a context that never occurred tells nothing, nor does a longer one
-            kept = max(order.counts[(*history, token)] - order.discount, 0.0)
-            probability = (kept + order.discount * order.kinds[history] * probability) / total
+        return float(
+            self.probabilities([*list(context)[len(context) - min(self.n - 1, len(context)) :], token])[-1]
+        )
+
+    def probabilities(self, tokens: Sequence[int]) -> np.ndarray:
+        """(T,) P(token | the tokens before it in `tokens`), for each of them."""
+        text = np.asarray(tokens, dtype=np.int64)  # (T,)
+        known = (text >= 0) & (text < self.vocab_size)
+        probability = np.full(len(text), 1 / self.vocab_size)
+        history = np.zeros(
+            len(text) + 1, dtype=np.int64
+        )  # numbers of the sequences before each token, from none on
+        for length, order in enumerate(self.orders):
+            # history[i] and gram[i] begin at token i; the gram ends at token i + length.
+            history = history[: max(len(text) - length, 0)]
+            follows = text[length:]
+            gram = order.find(
+                np.where((history != _UNSEEN) & known[length:], history * self.vocab_size + follows, _UNSEEN)
+            )
+            probability[length:] = order.interpolate(history, gram, probability[length:])
+            history = gram
         return probability
 
     def log_prob(self, tokens: Sequence[int]) -> float:
         """Sum of ln P(token | the tokens before it in `tokens`), in nats."""
-        return sum(
-            math.log(self.probability(token, tokens[max(place - self.n + 1, 0) : place]))
-            for place, token in enumerate(tokens)
-        )
+        return float(np.log(self.probabilities(tokens)).sum())
+
+
+def _count(text: np.ndarray, vocab_size: int, n: int) -> list[_Order]:
+    """The orders 1 to n of a text of token ids (N,)."""
+    keys, shorter = (
+        [],
+        [],
+    )  # of each order, its keys, and of each sequence the number of it without its first token
+    numbers = np.zeros(
+        len(text) + 1, dtype=np.int64
+    )  # of the sequence of the order before that begins at each place
+    for k in range(1, n + 1):
+        begun = numbers[: len(text) - k + 1] * vocab_size + text[k - 1 :]
+        unique, first, inverse = np.unique(begun, return_index=True, return_inverse=True)
+        keys.append(unique)
+        shorter.append(numbers[first + 1].astype(np.int32))
+        numbers = inverse
+    counts = np.bincount(numbers)
+    orders = [_order(keys[-1], counts, vocab_size, len(keys[-2]) if n > 1 else 1)]
+    for k in range(n - 1, 0, -1):
+        # In how many contexts was the rest seen? Each sequence of the order above is one.
+        counts = np.bincount(shorter[k][counts > 0], minlength=len(keys[k - 1]))
+        orders.append(_order(keys[k - 1], counts, vocab_size, len(keys[k - 2]) if k > 1 else 1))
+    return orders[::-1]
+
+
+def _order(keys: np.ndarray, counts: np.ndarray, vocab_size: int, n_history: int) -> _Order:
+    """One order from its keys and counts; there are `n_history` sequences one token shorter."""
+    histories = keys // vocab_size
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    # The estimate needs counts of 1 and 2; a text without them gets the customary 3/4.
+    return _Order(
+        keys,
+        counts.astype(np.int32),
+        np.bincount(histories, counts, n_history).astype(np.int32),
+        np.bincount(histories, counts > 0, n_history).astype(np.int32),
+        once / (once + 2 * twice) if once and twice else 0.75,
+    )

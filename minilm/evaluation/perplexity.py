@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilm.model.model import evaluating
+from minilm.generation.requests import check_model
+from minilm.model.passes import evaluating
+from minilm.model.tokens import id_row
 from minilm.objectives.batch import IGNORE, Batch
 from minilm.objectives.causal import next_token_loss
+from minilm.system.checks import whole
 
 
 class Perplexity(NamedTuple):
@@ -41,9 +44,12 @@ def perplexity(model, tokens: Tensor | Sequence[int], batch_size: int = 16) -> P
     least half a window of context (the first window scores all of its tokens).
 
     Raises:
-        ValueError: fewer than two tokens.
+        ValueError: fewer than two tokens, several texts, or what is not a row of ids.
     """
-    tokens = torch.as_tensor(tokens, dtype=torch.int64).flatten()
+    check_model(model)
+    whole("batch_size", batch_size, least=1)
+    one_row = isinstance(tokens, Tensor) and tokens.dim() == 2 and len(tokens) == 1
+    tokens = id_row(tokens[0] if one_row else tokens)
     if len(tokens) < 2:
         raise ValueError(f"a text of {len(tokens)} tokens leaves nothing to predict; it needs two or more")
     window = min(model.window, len(tokens) - 1)

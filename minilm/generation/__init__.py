@@ -1,9 +1,9 @@
 """Writing text: sampling with a cache, speculative decoding, few-shot prompts."""
 
 from minilm.generation.few_shot import few_shot_prompt
+from minilm.generation.requests import check_settings
 from minilm.generation.sampling import (
     Step,
-    check_settings,
     complete,
     generate,
     next_token_probabilities,

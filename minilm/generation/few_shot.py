@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minilm.model.tokens import id_row
+from minilm.system.checks import whole
+
 Tokens = Sequence[int]
 
 
@@ -24,11 +27,13 @@ def few_shot_prompt(
     Raises:
         ValueError: not even the prompt fits.
     """
+    whole("room", room)
+    prompt = id_row(prompt, "prompt").tolist()
     if len(prompt) > room:
         raise ValueError(f"a prompt of {len(prompt)} tokens does not fit into {room}: shorten it")
     shown: list[int] = []
     for question, answer in examples:
-        solved = [*question, *answer, *end]
+        solved = id_row([*question, *answer, *end], "an example").tolist()
         if len(shown) + len(solved) + len(prompt) > room:
             break
         shown += solved

@@ -8,15 +8,22 @@ prompts get different ones.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from minilm.generation.requests import (
+    check_draws,
+    check_finite,
+    check_model,
+    check_prompt,
+    check_settings,
+    rows_of,
+)
 from minilm.generation.speculative import Decoder
-from minilm.model.model import check_ids, evaluating
+from minilm.model.passes import evaluating
 
 
 class Step(NamedTuple):
@@ -55,7 +62,7 @@ def generate(
 
     Raises:
         ValueError: an empty prompt, an id outside the vocabulary, a setting out of range, or a text
-            longer than the context with `slide=False`.
+            longer than the context with `slide=False`; or weights that are not numbers (on a CPU).
     """
     steps = stream(
         model,
@@ -89,12 +96,9 @@ def complete(
     attribute: Tensor | None = None,
 ) -> list[list[int]]:
     """Continuations of prompts that differ in length, decoded together; each ends before its stop token."""
-    if not prompts or not all(len(prompt) for prompt in prompts):
-        raise ValueError("every prompt needs at least one token; start a text with tok.end_of_text")
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    tokens = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.int64)
-    for row, prompt in enumerate(prompts):
-        tokens[row, : len(prompt)] = torch.tensor(prompt)
+    texts = rows_of(prompts)
+    lengths = torch.tensor([len(text) for text in texts])
+    tokens = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)  # (B, T)
     steps = stream(
         model,
         tokens,
@@ -130,7 +134,9 @@ def stream(
     `lengths` (B,) says how many tokens of each right-padded row are real; such rows cannot slide. Errors are as for
     `generate`, and are raised by this call, before the first token is drawn.
     """
+    check_model(model)
     check_settings(max_new_tokens, temperature, top_k, top_p)
+    check_draws(model, seed, stop_token, attribute)
     check_prompt(model, tokens, max_new_tokens, slide, lengths)
     decoder = Decoder(model, tokens.to(model.device), max_new_tokens, lengths, attribute)
     draws = uniform_draws(seed, tokens.size(0), max_new_tokens).to(model.device)
@@ -147,7 +153,7 @@ def _stream(
     stop: int | None,
 ) -> Iterator[Step]:
     stopped = torch.zeros(draws.size(0), dtype=torch.bool, device=draws.device)
-    token = None
+    token, on_cpu = None, draws.device.type == "cpu"
     for draw in draws.unbind(dim=1):
         with evaluating(decoder.model):  # entered anew for each step: the caller may train in between
             logits = decoder.next_logits(token)  # (B, vocab)
@@ -156,7 +162,10 @@ def _stream(
         if stop is not None:
             token = token.masked_fill(stopped, stop)
             stopped = token == stop
-        yield Step(token, probabilities.gather(1, token[:, None])[:, 0], logits)
+        probability = probabilities.gather(1, token[:, None])[:, 0]
+        if on_cpu:  # an accelerator would have to wait at every token
+            check_finite(probability)
+        yield Step(token, probability, logits)
         if stop is not None and stopped.all():
             return
 
@@ -200,43 +209,3 @@ def pick(probabilities: Tensor, draw: Tensor) -> Tensor:
     cumulative = probabilities.double().cumsum(dim=-1)  # (B, vocab)
     target = (draw * cumulative[:, -1])[:, None]
     return torch.searchsorted(cumulative, target, right=True)[:, 0].clamp(max=probabilities.size(-1) - 1)
-
-
-def check_settings(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError naming the first setting that is out of range."""
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens must not be negative, but is {max_new_tokens}")
-    if not 0 <= temperature < float("inf"):
-        raise ValueError(f"temperature must be 0 (greedy) or a positive number, not {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1 or None, not {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p}")
-
-
-def check_prompt(
-    model, tokens: Tensor, max_new_tokens: int, slide: bool, lengths: Tensor | None = None
-) -> None:
-    """Refuse prompts that the model cannot read; warn when the window will have to slide."""
-    if tokens.dim() != 2 or tokens.numel() == 0:
-        raise ValueError(
-            f"a prompt must be a (batch, time) tensor with at least one token, not of shape {tuple(tokens.shape)}; "
-            "start a text with tok.end_of_text"
-        )
-    check_ids(tokens, model.config.vocab_size)
-    if lengths is not None and not 1 <= int(lengths.min()) <= int(lengths.max()) <= tokens.size(1):
-        raise ValueError(
-            f"lengths must lie in 1 .. {tokens.size(1)}, the width of the batch, not {lengths.tolist()}"
-        )
-    needed = tokens.size(1) + max_new_tokens - 1  # the last token is never read
-    if needed > model.window and (not slide or lengths is not None):
-        raise ValueError(
-            f"a prompt of {tokens.size(1)} tokens and {max_new_tokens} new ones do not fit into a window of "
-            f"{model.window}: shorten them, or pass slide=True to forget the beginning"
-        )
-    if needed > model.window:
-        warnings.warn(
-            f"the text outgrows the window of {model.window} tokens: from there on each token sees only the last "
-            f"{model.window}, and is slower",
-            stacklevel=4,
-        )

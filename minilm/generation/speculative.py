@@ -87,7 +87,7 @@ class Decoder:
 
     def guess(self) -> list[int]:
         """What to read ahead: nothing for a trace, which shows tokens one by one, nor where a delta keeps a state."""
-        if getattr(self.model, "base", self.model).recorder is not None or self.cache.companions:
+        if self.model.base.recorder is not None or self.cache.companions:
             return []
         return self.lookup.guess(self.cache.capacity - self.cache.length - 1)
 

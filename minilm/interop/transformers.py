@@ -13,6 +13,7 @@ from minilm.checkpoints.gpt2_layout import (
     weights_to_gpt2,
 )
 from minilm.model.model import MiniLM
+from minilm.model.plain import as_minilm
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel
@@ -24,6 +25,8 @@ def from_transformers(gpt2: GPT2LMHeadModel) -> MiniLM:
     Raises:
         ValueError: the model is not a GPT-2, or a variant of it that `MiniLM` does not build.
     """
+    if not hasattr(getattr(gpt2, "config", None), "to_dict"):
+        raise ValueError(f"gpt2 must be a GPT2LMHeadModel of transformers, not {type(gpt2).__name__}")
     config = config_from_gpt2(gpt2.config.to_dict())
     model = MiniLM(config)
     weights = {name: tensor.detach().clone() for name, tensor in gpt2.state_dict().items()}
@@ -32,7 +35,12 @@ def from_transformers(gpt2: GPT2LMHeadModel) -> MiniLM:
 
 
 def to_transformers(model: MiniLM) -> GPT2LMHeadModel:
-    """A `GPT2LMHeadModel` with the weights of a `MiniLM`, in eval mode."""
+    """A `GPT2LMHeadModel` with the weights of a `MiniLM`, in eval mode.
+
+    Raises:
+        ValueError: the model is not a `MiniLM`.
+    """
+    model = as_minilm(model)
     from transformers import GPT2Config, GPT2LMHeadModel
 
     settings = config_to_gpt2(model.config)

@@ -100,7 +100,7 @@ class Attended:
         known = self.scores is not None
         log_sums = self.scores.logsumexp(-1) if known else log_sum_exp(self.query, self.keys, self.mask)
         # The value of sigmoid, with a gradient that keeps its digits as the gate nears 1; sigmoid's y (1 - y) does not.
-        gate = F.logsigmoid(own_score - log_sums).exp()  # (B, H, T)
+        gate = F.logsigmoid(own_score - log_sums).exp().to(own_score.dtype)  # (B, H, T)
         self.gates.append(gate)
         return gate
 

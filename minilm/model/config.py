@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from minilm.system.checks import one_of, positive, share, whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -31,18 +33,14 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "context_length", "n_layer", "n_head", "d_model"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"{name} must be a positive whole number, not {value!r}")
+            whole(name, getattr(self, name), least=1)
         if self.d_model % self.n_head:
             raise ValueError(
                 f"d_model={self.d_model} is not divisible by n_head={self.n_head}: every head gets "
                 f"d_model / n_head dimensions; try d_model={self.n_head * -(-self.d_model // self.n_head)}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), not {self.dropout!r}")
-        if not self.layer_norm_epsilon > 0:
-            raise ValueError(f"layer_norm_epsilon must be positive, not {self.layer_norm_epsilon!r}")
+        share("dropout", self.dropout)
+        positive("layer_norm_epsilon", self.layer_norm_epsilon)
 
     @property
     def head_size(self) -> int:
@@ -57,8 +55,7 @@ class ModelConfig:
     @classmethod
     def preset(cls, name: str, **changes: float) -> ModelConfig:
         """A named size, with any field changed: `ModelConfig.preset("small", vocab_size=1024)`."""
-        if name not in PRESETS:
-            raise ValueError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+        one_of("name", name, PRESETS)
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:
             raise ValueError(f"ModelConfig has no field {min(unknown)!r}")

@@ -7,10 +7,8 @@ may change passes through `sites`; the model itself names no method.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,39 +17,10 @@ from torch import Tensor, nn
 from minilm.model.attention import Attended, attend
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
-from minilm.model.sites import NO_SITES, Reading, Sites, before_text, concatenate_rows, hide_absent_slots
-
-
-@dataclass
-class Output:
-    """What one forward pass returns."""
-
-    logits: Tensor
-    """(B, T, vocab): row t scores the token after tokens[:, t]."""
-    states: list[Tensor]
-    """Residual stream (B, T, d) entering block 0 and leaving every block."""
-
-    @property
-    def hidden(self) -> Tensor:
-        """(B, T, d): the residual stream after the last block, before the final LayerNorm."""
-        return self.states[-1]
-
-
-class Recorder(Protocol):
-    """What `trace` puts into `MiniLM.recorder` while it listens."""
-
-    def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None: ...
-    def keep_logits(self, reading: Reading, combined: Tensor) -> None: ...
-
-
-@dataclass
-class Pass:
-    """What one forward pass carries from block to block."""
-
-    sites: Sites = NO_SITES
-    cache: KVCache | None = None
-    recorder: Recorder | None = None
-    explicit: bool = False
+from minilm.model.interface import Output, Reading
+from minilm.model.passes import Pass, Recorder, conditions, unrecorded
+from minilm.model.sites import NO_SITES, Sites, before_text, concatenate_rows, hide_absent_slots
+from minilm.model.tokens import check_ids, check_tokens
 
 
 class CausalSelfAttention(nn.Module):
@@ -90,7 +59,7 @@ class CausalSelfAttention(nn.Module):
             key, value = before_text(memory, key, value)  # (B, H, l + S, p)
         mask = None if cache is None else cache.mask(n_token, key.size(-2))
         mask = hide_absent_slots(memory, mask, n_token, key.size(-2))
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.dropout if context.training else 0.0
         return attend(query, key, value, mask, dropout, context.explicit), key.size(-2) - n_text
 
 
@@ -119,7 +88,7 @@ class Block(nn.Module):
         self.attention = CausalSelfAttention(config, layer)
         self.mlp_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
         self.mlp = MLP(config, layer)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = config.dropout
 
     def forward(self, x: Tensor, context: Pass) -> Tensor:
         y = self.add_sublayer("attention_out", self.attention, self.attention_norm(x), x, context)
@@ -131,7 +100,7 @@ class Block(nn.Module):
     ) -> Tensor:
         """residual + sublayer(x), with what stands at the sub-layer's site added before the sum."""
         y = context.sites.add(site, self.layer, x, sublayer(x, context))
-        return residual + (self.dropout(y) if self.training else y)
+        return residual + context.drop(y, self.dropout)
 
 
 class MiniLM(nn.Module):
@@ -144,10 +113,10 @@ class MiniLM(nn.Module):
         self.position_embedding = nn.Embedding(config.context_length, config.d_model)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.final_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout)
-        self.recorder: Recorder | None = None
+        self.dropout = config.dropout
         self.explicit_attention = False
         """True makes every pass use the attention one can read instead of the fused kernel."""
+        self._original: tuple[MiniLM, ...] = ()
         self.apply(self._initialise)
         self._shrink_residual_maps()
 
@@ -167,12 +136,13 @@ class MiniLM(nn.Module):
             sites: what is added, and where.
 
         Raises:
-            ValueError: tokens are not a non-empty (B, T) of ids below the vocabulary size, or they
-                reach beyond the context.
+            ValueError: tokens are not a non-empty (B, T) of ids below the vocabulary size, they reach
+                beyond the context, or nothing at the sites can read the attribute.
         """
         self.check(tokens)
-        explicit = self.explicit_attention or self.recorder is not None
-        context = Pass(sites, cache, self.recorder, explicit)
+        if attribute is not None and not sites.at("logits"):
+            raise ValueError("attribute must be None: nothing that reads one is attached to this model")
+        context = self.new_pass(sites, cache)
         states = [self.embed(tokens, context)]
         for block in self.blocks:
             states.append(block(states[-1], context))
@@ -181,6 +151,13 @@ class MiniLM(nn.Module):
         states = [state[:, -tokens.size(1) :] for state in states]  # virtual rows predict nothing
         logits = self.predict(states[-1])
         return Output(self.shift(Reading(self, tokens, states, logits, attribute, cache), context), states)
+
+    def new_pass(self, sites: Sites = NO_SITES, cache: KVCache | None = None) -> Pass:
+        """What a pass carries that begins now, in this thread."""
+        here, original = conditions(), self.original
+        recorder = here.recorder_of(original)
+        explicit = here.explicit or original.explicit_attention or recorder is not None
+        return Pass(sites, cache, recorder, explicit, self.training and not here.evaluating)
 
     def embed(self, tokens: Tensor, context: Pass) -> Tensor:
         """Token plus position embeddings (B, l + T, d), with the l virtual rows of the `embedding` site first."""
@@ -193,7 +170,7 @@ class MiniLM(nn.Module):
             else context.cache.positions(x.size(1))
         )
         self.check_length(start + (x.size(1) if context.cache is None else context.cache.length + x.size(1)))
-        return self.dropout(x + self.position_embedding(start + positions))
+        return context.drop(x + self.position_embedding(start + positions), self.dropout)
 
     def predict(self, state: Tensor) -> Tensor:
         """Logits (B, T, vocab) read off a residual stream (B, T, d), by the same embedding that wrote it."""
@@ -203,19 +180,38 @@ class MiniLM(nn.Module):
         """The logits with the deltas of the `logits` site. A delta may run this very model; only the outer pass is recorded."""
         if context.recorder is None:
             return context.sites.shift(reading)
-        with unrecorded(self):
+        with unrecorded(self.original):
             combined = context.sites.shift(reading)
         context.recorder.keep_logits(reading, combined)
         return combined
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """An empty cache on the model's device; `capacity` defaults to the context length."""
-        weight = self.token_embedding.weight
-        return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
+        return KVCache(self.config, batch_size, capacity, self.device, self.dtype)
 
-    def identity(self) -> dict[str, float]:
+    @property
+    def original(self) -> MiniLM:
+        """The model whose weights these are: itself, unless this is how a tuned model reads its base."""
+        return self._original[0] if self._original else self
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """Who listens to the passes of this model in this thread."""
+        return conditions().recorder_of(self.original)
+
+    def identity(self) -> dict[str, Any]:
         """What decides its results besides its weights, for a training run to know its checkpoint by."""
-        return dict(vars(self.config))
+        return asdict(self.config)
+
+    @property
+    def base(self) -> MiniLM:
+        """A base is its own."""
+        return self
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether it reads an attribute: only tuned models may."""
+        return False
 
     @property
     def window(self) -> int:
@@ -227,15 +223,15 @@ class MiniLM(nn.Module):
         """Where the weights are."""
         return self.token_embedding.weight.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' precision."""
+        return self.token_embedding.weight.dtype
+
     def check(self, tokens: Tensor) -> None:
-        """Refuse tokens that are no (B, T) of known ids; on an accelerator that trains, their values go unchecked."""
-        if tokens.dim() != 2 or tokens.numel() == 0:
-            raise ValueError(
-                f"tokens must be a non-empty (batch, time) tensor, not of shape {tuple(tokens.shape)}"
-            )
-        if tokens.dtype != torch.int64:
-            raise ValueError(f"tokens must be int64, not {tokens.dtype}; call tokens.long()")
-        if torch.compiler.is_compiling() or (self.training and tokens.device.type != "cpu"):
+        """Refuse tokens that are not a (B, T) of known ids; in a training step on an accelerator their values go unchecked."""
+        check_tokens(tokens)
+        if torch.compiler.is_compiling() or (tokens.device.type != "cpu" and torch.is_grad_enabled()):
             return  # looking at values would make the accelerator wait
         check_ids(tokens, self.config.vocab_size)
 
@@ -259,36 +255,3 @@ class MiniLM(nn.Module):
         for block in self.blocks:
             for linear in (block.attention.output, block.mlp.down):
                 nn.init.normal_(linear.weight, std=0.02 / (2 * self.config.n_layer) ** 0.5)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Dropout off inside, and afterwards as it was."""
-    if not model.training:
-        yield  # nothing to switch, and walking all modules would cost as much as a small layer
-        return
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train()
-
-
-@contextmanager
-def unrecorded(model: MiniLM) -> Iterator[None]:
-    """Passes inside are not recorded, and afterwards as before."""
-    recorder, model.recorder = model.recorder, None
-    try:
-        yield
-    finally:
-        model.recorder = recorder
-
-
-def check_ids(tokens: Tensor, vocab_size: int) -> None:
-    """Raise ValueError naming the first id that the vocabulary does not have."""
-    low, high = (int(bound) for bound in tokens.aminmax())
-    if low < 0 or high >= vocab_size:
-        wrong = low if low < 0 else high
-        raise ValueError(
-            f"token id {wrong} is outside the vocabulary 0 .. {vocab_size - 1}: was the text encoded by another tokenizer?"
-        )

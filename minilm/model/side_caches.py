@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from typing import Protocol
 
 from minilm.model.cache import KVCache
-from minilm.model.sites import Reading
+from minilm.model.interface import Reading
 
 
 class Companion(Hashable, Protocol):

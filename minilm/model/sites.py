@@ -17,18 +17,15 @@ there; it knows no method. A place is a pair (site, layer), and what stands ther
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from minilm.model.attention import causal_mask
-
-if TYPE_CHECKING:
-    from minilm.model.cache import KVCache
-    from minilm.model.model import MiniLM
+from minilm.model.interface import Reading
 
 LINEAR_SITES = ("query", "key", "value", "output", "up", "down")
 SUBLAYER_SITES = ("attention_out", "mlp", "block")
@@ -57,23 +54,6 @@ class AttentionDelta(NamedTuple):
     """(B, H, T, p), added to each head's output."""
     output: Tensor | None = None
     """(B, T, d), added after the output map."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a delta at the `logits` site may look at."""
-
-    model: MiniLM
-    tokens: Tensor
-    """(B, T): the text of this pass; with a cache, its newest tokens only."""
-    states: list[Tensor]
-    """Residual stream (B, T, d) entering block 0 and leaving every block."""
-    logits: Tensor
-    """(B, T, vocab), with the shifts of earlier deltas already added."""
-    attribute: Tensor | None
-    """(B, m), the tokens of an attribute, for methods that take one."""
-    cache: KVCache | None
-    """Keys and values of earlier passes; `cache.companions` is free for a delta's own state."""
 
 
 class Sites:
@@ -128,7 +108,7 @@ class Sites:
     def shift(self, reading: Reading) -> Tensor:
         """The logits (B, T, vocab) with the shift of every delta at the `logits` site added in turn."""
         for delta in self.at("logits"):
-            reading = Reading(**{**vars(reading), "logits": reading.logits + delta(reading)})
+            reading = replace(reading, logits=reading.logits + delta(reading))
         return reading.logits
 
 

@@ -4,21 +4,21 @@
         model(tokens)
     t.attention[0]          # (B, heads, T, S) of layer 0
 
-Inside the block the model uses its explicit attention, since a fused kernel never holds the weights.
+Inside the block the model uses its explicit attention, since a fused kernel never holds the weights, and drops nothing
+out: what is seen is what the model says when it writes. Passes of other threads are not recorded, and not changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from minilm.model.attention import Attended
-from minilm.model.model import MiniLM, evaluating, unrecorded
-from minilm.model.sites import Reading
+from minilm.model.interface import Reading
+from minilm.model.model import MiniLM
+from minilm.model.passes import Under, conditions
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,10 @@ class Trace:
                 "to compare with the base, trace one pass over the whole text"
             )
         if self._logits is None:
-            with torch.no_grad(), evaluating(self._base):
-                self._logits = TracedLogits(self._run_base(), self._combined)
+            # by the explicit attention that the traced pass used, and with nobody listening
+            with torch.no_grad(), Under(None, evaluating=True, explicit=True, recorders=()):
+                self._logits = TracedLogits(self._base(self.tokens).logits, self._combined)
         return self._logits
-
-    def _run_base(self) -> Tensor:
-        """The base's logits (B, T, vocab), by the explicit attention that the traced pass used, and unrecorded."""
-        base, before = self._base, self._base.explicit_attention
-        base.explicit_attention = True
-        try:
-            with unrecorded(base):
-                return base(self.tokens).logits
-        finally:
-            base.explicit_attention = before
 
     def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None:
         """Called by the model for every layer."""
@@ -113,13 +104,14 @@ class Trace:
         return attended.weights[..., :n_slot].sum(dim=-1) if n_slot else None
 
 
-@contextmanager
-def trace(model) -> Iterator[Trace]:
-    """Record the forward passes of a `MiniLM` or a tuned model; the trace holds the last one."""
-    base: MiniLM = getattr(model, "base", model)
-    record, previous = Trace(base), base.recorder
-    base.recorder = record
-    try:
-        yield record
-    finally:
-        base.recorder = previous
+def trace(model) -> Under[Trace]:
+    """Record the forward passes of a `MiniLM` or a tuned model; the trace holds the last one of this thread.
+
+    Raises:
+        ValueError: the model is neither.
+    """
+    base = getattr(model, "base", None)
+    if not isinstance(base, MiniLM):
+        raise ValueError(f"only a MiniLM or a tuned model can be traced, not {model!r}")
+    record = Trace(base)
+    return Under(record, evaluating=True, recorders=((base, record), *conditions().recorders))

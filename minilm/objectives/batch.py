@@ -12,13 +12,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from minilm.model.tokens import in_words
+
 IGNORE = -100
 """A target that no loss counts: padding, prompts, attributes."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids and what should follow each of them."""
+    """Token ids and what should follow each of them.
+
+    Raises:
+        ValueError: they are not tensors of one shape.
+    """
 
     tokens: Tensor
     """(B, T) int64, what the model reads."""
@@ -26,6 +32,16 @@ class Batch:
     """(B, T) int64: targets[:, t] should follow tokens[:, t]; `IGNORE` where nothing is asked."""
     attribute: Tensor | None = None
     """(B, m) int64, for methods that take one."""
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "targets", *([] if self.attribute is None else ["attribute"])):
+            if not isinstance(getattr(self, name), Tensor):
+                raise ValueError(f"{name} must be a tensor of ids, not {in_words(getattr(self, name))}")
+        if self.targets.shape != self.tokens.shape:
+            raise ValueError(
+                f"targets must be of the tokens' shape {tuple(self.tokens.shape)}, one for each, not of "
+                f"{tuple(self.targets.shape)}"
+            )
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minilm.model.tokens import id_row
 from minilm.objectives.batch import IGNORE, Batch
+from minilm.objectives.token_rows import TokenRow, row_digest, token_row, windows
+from minilm.system.checks import whole
 from minilm.system.content_digests import digest
 
 
@@ -16,17 +19,19 @@ class NextToken:
     """Windows of one long text, starting anywhere in it.
 
     Args:
-        tokens: (N,) int64, the encoded text.
+        tokens: (N,) the encoded text: a list, or whole numbers of any type in a tensor, an array, a memory map or token shards,
+            of which a batch reads its windows alone.
         context_length: T, tokens in a window.
         batch_size: B, windows in a batch.
         seed: with the index, decides where the windows start.
 
     Raises:
-        ValueError: the text is shorter than one window and its last target.
+        ValueError: the text is shorter than one window and its last target, or holds something else than whole numbers.
     """
 
-    def __init__(self, tokens: Tensor | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
-        self.tokens = torch.as_tensor(tokens, dtype=torch.int64)
+    def __init__(self, tokens: TokenRow | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
+        check_sizes(context_length, batch_size, seed)
+        self.tokens = token_row(tokens)
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
         if len(self.tokens) <= context_length:
             raise ValueError(
@@ -40,7 +45,7 @@ class NextToken:
         starts = torch.randint(
             len(self.tokens) - self.context_length, (self.batch_size, 1), generator=generator
         )
-        window = self.tokens[starts + torch.arange(self.context_length + 1)]  # (B, T + 1)
+        window = windows(self.tokens, starts, self.context_length + 1)  # (B, T + 1)
         return Batch(window[:, :-1], window[:, 1:])
 
     def identity(self) -> dict[str, Any]:
@@ -50,7 +55,7 @@ class NextToken:
             "batch_size": self.batch_size,
             "seed": self.seed,
         }
-        return settings | {"tokens": digest(self.tokens)}
+        return settings | {"tokens": row_digest(self.tokens)}
 
 
 class Documents:
@@ -63,6 +68,9 @@ class Documents:
         documents: token ids of each document, without separators.
         separator: id placed before each document; its end is the next one's beginning.
         context_length, batch_size, seed: as for `NextToken`.
+
+    Raises:
+        ValueError: there are no documents, one of them is not a row of ids, or a size is below 1.
     """
 
     def __init__(
@@ -75,7 +83,9 @@ class Documents:
     ):
         if not documents:
             raise ValueError("there are no documents to train on: the list is empty")
-        pieces = [torch.tensor([separator, *document]) for document in documents]
+        check_sizes(context_length, batch_size, seed)
+        start = torch.tensor([whole("separator", separator, least=0)])
+        pieces = [torch.cat([start, id_row(document, "each document")]) for document in documents]
         self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
         text = torch.cat(pieces)
         self.length = len(text)
@@ -124,7 +134,11 @@ class Completions:
     ):
         if not examples:
             raise ValueError("there are no examples to train on: the list is empty")
+        check_sizes(window, batch_size, seed)
+        if attributes is not None and len(attributes) != len(examples):
+            raise ValueError(f"{len(examples)} examples need as many attributes, not {len(attributes)}")
         for number, (prompt, target) in enumerate(examples):
+            id_row([*prompt, *target], f"example {number}")
             if not prompt or not target:
                 raise ValueError(
                     f"example {number} has {len(prompt)} prompt tokens and {len(target)} target tokens"
@@ -186,3 +200,10 @@ class Shuffled:
             generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
         return int(self._order[place])
+
+
+def check_sizes(n_token: int, batch_size: int, seed: int) -> None:
+    """Raise ValueError for windows or batches of nothing, or a seed that is not a whole number."""
+    whole("the number of tokens in a window", n_token, least=1)
+    whole("batch_size", batch_size, least=1)
+    whole("seed", seed)

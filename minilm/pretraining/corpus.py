@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 import torch
@@ -14,7 +15,9 @@ from minilm.evaluation.ngram import NGramModel
 from minilm.evaluation.perplexity import mean_loss, perplexity
 from minilm.objectives.batch import IGNORE, Batch, BatchMaker
 from minilm.objectives.samplers import Documents, NextToken
+from minilm.pretraining.large_text import LARGE, encode_large, evaluated
 from minilm.storyworld import Oracle, StoryWorld
+from minilm.text.shards import TokenShards
 from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 
 
@@ -123,12 +126,12 @@ class TextCorpus:
     """One running text, its last part held out."""
 
     tokenizer: BPETokenizer
-    text: list[int]
-    """Token ids to learn from."""
+    text: list[int] | TokenShards
+    """Token ids to learn from; those of a large file lie on disk."""
     held_out: list[int]
-    """Token ids of what follows."""
+    """Token ids of what follows; of much text, evenly spaced parts, so that an evaluation stays short."""
     n_byte: int
-    """Bytes of the held-out part."""
+    """Bytes of the held-out tokens."""
     name: str = "text"
     floor: None = None
     """Nobody knows how predictable Shakespeare is."""
@@ -144,10 +147,19 @@ class TextCorpus:
             raise ValueError(f"{name} has only {len(text)} characters; a language model needs 1,000 or more")
         cut = round(len(text) * (1 - share))
         tokenizer = BPETokenizer.train([text[:cut]], vocab_size=vocab_size)
-        held_out = text[cut:]
-        return cls(
-            tokenizer, tokenizer.encode(text[:cut]), tokenizer.encode(held_out), len(held_out.encode()), name
-        )
+        held_out, n_byte = evaluated(tokenizer, tokenizer.encode(text[cut:]))
+        return cls(tokenizer, tokenizer.encode(text[:cut]), held_out, n_byte, name)
+
+    @classmethod
+    def stream(cls, path: Path, vocab_size: int, name: str = "text", share: float = 0.05) -> TextCorpus:
+        """The same of a file that is too large for memory; its tokens are kept in the cache, see `large_text`.
+
+        Raises:
+            ValueError: it is not a text, see `TextError`.
+            SaveError: the disk has too little room for its tokens.
+        """
+        tokenizer, text, held_out = encode_large(path, vocab_size, share)
+        return cls(tokenizer, text, *evaluated(tokenizer, held_out), name)
 
     @property
     def opening(self) -> list[int]:
@@ -178,6 +190,8 @@ def corpus_named(name: str, vocab_size: int, n_story: int = 50_000, n_held_out: 
         return StoryCorpus.sample(n_story, n_held_out, vocab_size)
     from minilm import datasets
 
+    if (path := datasets.plain_text(name)) and path.stat().st_size > LARGE:
+        return TextCorpus.stream(path, vocab_size, name)
     content = datasets.load(name)
     if isinstance(content, list) and content and isinstance(content[0], str):
         content = f"{END_OF_TEXT}".join(content)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from minilm.checkpoints.folders import save_pretrained
+from minilm.checkpoints.folders import check_folder, save_card, save_pretrained
 from minilm.generation.sampling import generate
 from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
 from minilm.pretraining.finished import making_of
 from minilm.pretraining.recipe import Recipe
-from minilm.system.atomic import atomic_file
 from minilm.system.content_digests import digest
 from minilm.training import Callback, TrainingResult, train
 
@@ -42,26 +41,26 @@ class Pretrained:
         return None if self.corpus.floor is None else self.loss / self.corpus.floor - 1
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write model, tokenizer and card; see `save_pretrained`. The card names the SHA-256 of the others."""
-        folder = save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
-        digests = [
-            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}"
-            for file in sorted(folder.iterdir())
-        ]
-        with atomic_file(folder / "README.md") as draft:
-            draft.write_text(self.card("\n".join(digests), dtype), encoding="utf-8")
-        return folder
+        """Write model, tokenizer and card; see `save_pretrained`. The card comes last: its yardsticks take time."""
+        check_folder(folder)
+        save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
+        return save_card(folder, self.card(dtype))
+
+    @cached_property
+    def baseline(self) -> float:
+        """Loss of a 5-gram model on the held-out text, which is counted once."""
+        return self.corpus.baseline()
 
     def yardsticks(self) -> list[tuple[str, float]]:
         """Losses on the held-out text, in nats per token, from worst to best."""
-        rows = [("5-gram model", self.corpus.baseline()), ("this model", self.loss)]
+        rows = [("5-gram model", self.baseline), ("this model", self.loss)]
         return (
             rows
             if self.corpus.floor is None
             else [*rows, ("floor: the world's own probabilities", self.corpus.floor)]
         )
 
-    def card(self, digests: str, dtype: torch.dtype | None = None) -> str:
+    def card(self, dtype: torch.dtype | None = None) -> str:
         """Markdown: what the model is, how it was made, how good it is."""
         size = sum(parameter.numel() for parameter in self.model.parameters())
         rows = [
@@ -76,7 +75,6 @@ class Pretrained:
             minutes=self.result.seconds / 60,
             rows="\n".join(rows),
             gap=gap,
-            digests=digests,
             recipe=json.dumps(making_of(self.recipe, dtype, self.source), indent=2),
         )
 
@@ -101,11 +99,7 @@ from are sampled with seed 0, those held out with seed 1):
 {recipe}
 ```
 
-SHA-256:
-
-```
-{digests}
-```
+`minilm.json` holds the SHA-256 of `config.json`, `model.safetensors`, `tokenizer.json` and this card.
 
 Licence: Apache-2.0, as the project's.
 """

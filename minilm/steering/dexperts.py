@@ -13,16 +13,18 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from minilm.generation.requests import check_top_p
 from minilm.generation.sampling import keep_nucleus
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
+from minilm.model.interface import LanguageModel, OnBase, Output, Reading
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
 from minilm.model.side_caches import own_cache
-from minilm.model.sites import Reading, Sites
+from minilm.model.sites import Sites
 from minilm.tuning.guidance import Strength
 
 
-class Experts(nn.Module):
+class Experts(OnBase, nn.Module):
     """Reads and generates like the base, with an expert's and an anti-expert's word heard.
 
     Args:
@@ -37,7 +39,14 @@ class Experts(nn.Module):
 
     strength = Strength()
 
-    def __init__(self, base: MiniLM, expert, anti_expert, strength: float = 2.0, top_p: float | None = 0.9):
+    def __init__(
+        self,
+        base: MiniLM,
+        expert: LanguageModel,
+        anti_expert: LanguageModel,
+        strength: float = 2.0,
+        top_p: float | None = 0.9,
+    ):
         super().__init__()
         for each in (expert, anti_expert):
             if each.config.vocab_size != base.config.vocab_size:
@@ -45,14 +54,13 @@ class Experts(nn.Module):
                     f"an expert with {each.config.vocab_size} tokens cannot speak to a base with "
                     f"{base.config.vocab_size}: all three must share one tokenizer"
                 )
-        if top_p is not None and not 0 < top_p <= 1:
-            raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p}")
+        check_top_p(top_p)
         self.base, self.expert, self.anti_expert = base, expert, anti_expert
         self.strength, self.top_p = strength, top_p
-        self.eval()
+        self.training = False  # the three models keep their own modes; here they are evaluated
 
     @classmethod
-    def proxy(cls, base: MiniLM, tuned, untuned) -> Experts:
+    def proxy(cls, base: MiniLM, tuned: LanguageModel, untuned: LanguageModel) -> Experts:
         """Proxy-tuning: the base, moved as tuning moved a smaller model."""
         return cls(base, tuned, untuned, strength=1.0, top_p=None)
 
@@ -60,8 +68,11 @@ class Experts(nn.Module):
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
     ) -> Output:
         """Next-token logits for tokens (B, T), as `MiniLM.forward`; the attribute goes to the experts."""
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError("attribute must be None: neither expert takes one")
         sites = Sites({("logits", None): [self.shift]})
-        return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
+        with evaluating(self):
+            return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
 
     def shift(self, reading: Reading) -> Tensor:
         """alpha (z_expert - z_anti), and -inf outside the base's nucleus: (B, T, vocab)."""
@@ -71,26 +82,18 @@ class Experts(nn.Module):
         nucleus = keep_nucleus(reading.logits.softmax(dim=-1), self.top_p) > 0
         return shift.masked_fill(~nucleus, float("-inf"))
 
-    def ask(self, expert, reading: Reading) -> Tensor:
+    def ask(self, expert: LanguageModel, reading: Reading) -> Tensor:
         """An expert's logits (B, T, vocab) for the pass that is under way."""
         cache = own_cache(reading, expert, getattr(expert, "n_virtual", 0))
-        return expert(reading.tokens, attribute=reading.attribute, cache=cache).logits
-
-    def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
-        """An empty cache of the base's; the experts' own follow it."""
-        return self.base.new_cache(batch_size, capacity)
+        attribute = reading.attribute if expert.takes_attribute else None
+        return expert(reading.tokens, attribute=attribute, cache=cache).logits
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
+    def takes_attribute(self) -> bool:
+        """Whether one of the experts reads an attribute."""
+        return self.expert.takes_attribute or self.anti_expert.takes_attribute
 
     @property
     def window(self) -> int:
         """Tokens of text that all three can read in one pass."""
         return min(each.window for each in (self.base, self.expert, self.anti_expert))
-
-    @property
-    def device(self):
-        """Where the base's weights are."""
-        return self.base.device

@@ -20,9 +20,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from minilm.generation.requests import check_finite, check_model
 from minilm.generation.sampling import next_token_probabilities, pick, uniform_draws
 from minilm.model.cache import KVCache
-from minilm.model.model import MiniLM, check_ids, evaluating
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
+from minilm.model.tokens import check_ids, id_row
+from minilm.system.checks import number, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +51,11 @@ class PPLM:
     """Tokens to choose among."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "step_size", "gamma", "kl_scale"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative, but is {getattr(self, name)}")
-        if not 0 <= self.fusion <= 1:
-            raise ValueError(f"fusion must lie in [0, 1], not {self.fusion}")
-        if self.top_k < 1:
-            raise ValueError(f"top_k must be at least 1, not {self.top_k}")
+        whole("steps", self.steps, least=0)
+        for name in ("step_size", "gamma", "kl_scale"):
+            number(name, getattr(self, name), least=0)
+        number("fusion", self.fusion, 0, 1)
+        whole("top_k", self.top_k, least=1)
 
     def generate(
         self,
@@ -75,7 +77,7 @@ class PPLM:
         """
         check_request(model, tokens, bag, max_new_tokens)
         n_prompt = tokens.size(1)
-        tokens, wanted = tokens.to(model.device), torch.tensor(list(bag), device=model.device)
+        tokens, wanted = tokens.to(model.device), id_row(bag, "bag").to(model.device)
         draws = uniform_draws(seed, tokens.size(0), max_new_tokens).to(model.device)  # (B, new)
         with evaluating(model):
             free, past = read(model, tokens[:, :-1], max_new_tokens)
@@ -84,7 +86,9 @@ class PPLM:
                     untouched = model(tokens[:, -1:], cache=free).logits[:, -1].log_softmax(-1)
                 moved, past = self.step(model, past, tokens[:, -1:], untouched, wanted)
                 fused = self.fusion * moved + (1 - self.fusion) * untouched  # (B, vocab)
-                token = pick(next_token_probabilities(fused, top_k=self.top_k), draw)
+                probabilities = next_token_probabilities(fused, top_k=self.top_k)
+                check_finite(probabilities)
+                token = pick(probabilities, draw)
                 if stop_token is not None:
                     token = token.masked_fill((tokens[:, n_prompt:] == stop_token).any(dim=1), stop_token)
                 tokens = torch.cat([tokens, token[:, None]], dim=1)
@@ -145,10 +149,13 @@ def read(model: MiniLM, tokens: Tensor, max_new_tokens: int) -> tuple[KVCache, P
 
 def check_request(model: MiniLM, tokens: Tensor, bag: Sequence[int], max_new_tokens: int) -> None:
     """Raise ValueError naming what cannot be done."""
+    check_model(model)
     model.check(tokens)
-    if not bag:
+    wanted = id_row(bag, "bag")
+    if not len(wanted):
         raise ValueError("the bag of words is empty: name the tokens that shall become likelier")
-    check_ids(torch.tensor(list(bag)), model.config.vocab_size)
+    check_ids(wanted, model.config.vocab_size)
+    whole("max_new_tokens", max_new_tokens)
     if max_new_tokens < 1 or tokens.size(1) + max_new_tokens - 1 > model.window:
         raise ValueError(
             f"{tokens.size(1)} tokens and {max_new_tokens} new ones: there must be at least one new "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 from minilm.storyworld.grammar import (
@@ -123,8 +124,9 @@ def _weight(fields: Mapping[str, Entry]) -> float:
 
 
 def _check_sum(entry: Entry, weights: list[float]) -> None:
-    if not sum(weights) > 0:
-        raise entry.error("the weights here sum to zero: nothing could be chosen")
+    if not 0 < sum(weights) < math.inf:
+        total = "infinity" if sum(weights) else "zero"
+        raise entry.error(f"the weights here sum to {total}: nothing could be chosen")
 
 
 def _shared(entry: Entry) -> dict[str, Entry]:
@@ -218,6 +220,8 @@ def _parts(entry: Entry, text: str) -> tuple[Part, ...]:
         return parse(text)
     except MarkupError as error:
         raise entry.error(str(error)) from None
+    except RecursionError:
+        raise entry.error("brackets are nested too deep here: write several templates instead") from None
 
 
 def _fact(entry: Entry) -> Fact:

@@ -6,12 +6,18 @@ from pathlib import Path
 
 from minilm.storyworld.attributes import Condition, possible_values
 from minilm.storyworld.automaton import Automaton
+from minilm.storyworld.grammar import GrammarError
 from minilm.storyworld.loading import load_grammar
 from minilm.storyworld.measures import count_derivations
 from minilm.storyworld.sampling import Sampler, Story
+from minilm.storyworld.yaml_nodes import read_file
 
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
 """The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
+
+TOO_LONG = (
+    "its longest story has too many words and scenes in a row, or brackets in brackets: make it shorter"
+)
 
 Attribute = tuple[str, str]
 """An attribute's name (keyword, ending, plot or hero) and value: ("keyword", "because")."""
@@ -29,7 +35,7 @@ class StoryWorld:
 
     def __init__(self, path: str | Path | None = None) -> None:
         path = Path(path) if path is not None else GRAMMAR
-        self._build(path.read_text(encoding="utf-8"), str(path))
+        self._build(read_file(path), str(path))
 
     @classmethod
     def from_text(cls, text: str) -> StoryWorld:
@@ -39,8 +45,11 @@ class StoryWorld:
         return world
 
     def _build(self, text: str, source: str) -> None:
-        self.grammar = load_grammar(text, source)
-        self.automaton = Automaton(self.grammar)
+        try:
+            self.grammar = load_grammar(text, source)
+            self.automaton = Automaton(self.grammar)
+        except RecursionError:
+            raise GrammarError(source, 1, TOO_LONG) from None
         self._conditions: dict[Attribute, Condition] = {}
 
     def sample(self, n: int, *, seed: int = 0, attribute: Attribute | None = None) -> list[Story]:

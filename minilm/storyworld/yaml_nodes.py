@@ -9,8 +9,12 @@ from pathlib import Path
 import yaml
 
 from minilm.storyworld.grammar import GrammarError
+from minilm.text.pieces import TextError, read_chunks
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it is built in: ten times as fast
+
+DEEPEST = 50
+"""Lists and mappings in each other that a file may have; a grammar needs eight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +98,38 @@ class Entry:
                 raise self.error(f"'{key}:' is missing here")
 
 
+def _check_depth(text: str, source: str) -> None:
+    """Refuse lists in lists without end, which would end the process: libyaml builds them by recursion, unchecked."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise GrammarError(source, event.start_mark.line + 1, f"nested more than {DEEPEST} deep")
+
+
 def read(text: str, source: str) -> Entry:
     """The root entry of a YAML text; a syntax error names its line."""
     try:
+        _check_depth(text, source)
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise GrammarError(source, line, f"not valid YAML: {error.problem}") from error
-    except yaml.YAMLError as error:
-        raise GrammarError(source, 1, f"not valid YAML: {error}") from error
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        raise GrammarError(source, 1, f"not valid YAML: {str(error).splitlines()[0]}") from error
     if node is None:
         raise GrammarError(source, 1, "the file is empty")
     return Entry(node, source)
 
 
-def read_file(path: Path) -> Entry:
-    """`read` for a file."""
-    return read(path.read_text(encoding="utf-8"), str(path))
+def read_file(path: Path) -> str:
+    """The text of a grammar file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        GrammarError: it is not UTF-8; the line is named.
+    """
+    try:
+        return "".join(read_chunks(path))
+    except TextError as error:
+        raise GrammarError(str(path), error.line or 1, error.reason) from None

@@ -10,6 +10,7 @@ Radford et al., Language Models are Unsupervised Multitask Learners (2019), sect
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 import regex
@@ -50,9 +51,34 @@ _WORD = regex.compile(
 )
 
 
+# The same pattern for ASCII alone, by the standard library: over four times as fast, and most text is ASCII. A segment is
+# a run of ASCII words, or of others; it ends where white space follows a word, and no word of the pattern crosses that.
+_ASCII_WORD = re.compile(
+    r"'(?:[stmd]|re|ve|ll)| ?[A-Za-z]+| ?[0-9]+| ?[^\t-\r A-Za-z0-9]+|[\t-\r ]+(?![^\t-\r ])|[\t-\r ]+"
+)
+_SPACE = "\\t-\\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # Unicode's White_Space
+_SEGMENT = re.compile(
+    r"((?:[\t-\r ]*+[\x00-\x08\x0e-\x1f!-\x7f]++(?![^\x00-\x7f]))++)"
+    rf"|(?:[{_SPACE}]*+[^{_SPACE}]*?[^\x00-\x7f{_SPACE}][^{_SPACE}]*+)++|[{_SPACE}]*+[^{_SPACE}]++|[{_SPACE}]++"
+)
+
+# Where every text may be cut in two, whatever stands further left or right: behind a letter or a digit another kind of
+# character, behind a symbol a digit or white space. (Behind "'" a letter may belong to it, behind a space anything.)
+_CUT = (
+    rf"(?<={_LETTER})(?=[\P{{L}}{_NEWER}])|(?<={_DIGIT})(?=[\P{{N}}{_NEWER}])"
+    rf"|(?<=[^\s\p{{L}}\p{{N}}]|[{_NEWER}])(?=\s|{_DIGIT})"
+)
+_FIRST_CUT, _LAST_CUT = regex.compile(f"(?V1){_CUT}"), regex.compile(f"(?V1)(?r){_CUT}")
+
+
 def split_words(text: str) -> list[str]:
     """The words of a text, each with the space before it; joined they are the text again."""
-    return _WORD.findall(text)
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    words: list[str] = []
+    for segment in _SEGMENT.finditer(text):
+        words += (_ASCII_WORD if segment[1] else _WORD).findall(segment[0])
+    return words
 
 
 def split_special(text: str, special_tokens: Sequence[str]) -> Iterator[tuple[str, bool]]:
@@ -65,12 +91,38 @@ def split_special(text: str, special_tokens: Sequence[str]) -> Iterator[tuple[st
     yield from ((piece, index % 2 == 1) for index, piece in enumerate(pieces) if piece)
 
 
-def utf8(text: str) -> bytes:
+def find_cut(text: str, start: int, special_tokens: Sequence[str] = (), *, last: bool = False) -> int | None:
+    """A place not before `start` where cutting the text in two changes none of its words and special tokens.
+
+    Both parts are then split as the whole is, and so are their encodings. None where there is no such place. As many
+    characters as a special token has must follow the place: one that begins there may end in what is not read yet.
+
+    Args:
+        last: the last such place instead of the first.
+    """
+    longest = max(map(len, special_tokens), default=1)
+    stop = len(text) - longest + 1
+    places = (_LAST_CUT if last else _FIRST_CUT).finditer(text, start)
+    found = (place.start() for place in places)
+    return next((at for at in found if 0 < at <= stop and not _inside(text, at, special_tokens)), None)
+
+
+def _inside(text: str, at: int, special_tokens: Sequence[str]) -> bool:
+    """Whether a special token begins before a place and ends behind it."""
+    return any(
+        text.find(token, max(0, at - len(token) + 1), at + len(token) - 1) >= 0 for token in special_tokens
+    )
+
+
+def utf8(text: str, first: int = 0) -> bytes:
     """The bytes of a text.
+
+    Args:
+        first: where the text begins in a longer one, for the position that an error names.
 
     Raises:
         ValueError: it holds a lone surrogate, half of a character that was cut in two; its position is named.
-        TypeError: it is no string.
+        TypeError: it is not a string.
     """
     if not isinstance(text, str):
         raise TypeError(f"a text must be a string, not a {type(text).__name__}: {text!r:.60}")
@@ -79,7 +131,7 @@ def utf8(text: str) -> bytes:
     except UnicodeEncodeError as error:
         at = error.start
         raise ValueError(
-            f"the text holds a lone surrogate {text[at]!r} at position {at} "
+            f"the text holds a lone surrogate {text[at]!r} at position {first + at} "
             f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: "
             "decode its source with errors='replace', or remove it"
         ) from None

@@ -4,30 +4,34 @@
     tokenizer.encode("lower")                      # [257, 68, 81], the ids of "low", "e" and "r"
     tokenizer.decode(tokenizer.encode("日本語"))    # "日本語": what was not learnt stays in bytes
 
-The parts: `pretokenization` cuts text into words and bytes, `bpe` learns and applies merges,
-`tokenizer_format` reads and writes files.
+The parts: `pretokenization` cuts text into words and bytes, `pieces` reads texts of any size, `counting` counts
+words, `bpe` learns and applies merges, `tokenizer_json` reads and writes files.
 """
 
 from __future__ import annotations
 
 import operator
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from minilm.system.atomic import atomic_file
+from minilm.system.errors import CheckpointError
+from minilm.system.places import as_path
 from minilm.text.bpe import Merge, apply_merges, learn_merges
+from minilm.text.counting import count_words
+from minilm.text.pieces import cut_text, read_pieces
 from minilm.text.pretokenization import chars_to_bytes, split_special, split_words, utf8
-from minilm.text.tokenizer_json import Vocabulary, read_json, to_json
+from minilm.text.tokenizer_json import Vocabulary, read_vocabulary, to_file, to_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 """The special token between two texts; training corpora begin each text with it."""
-_REMEMBERED = 100_000  # words whose tokens are kept; more would only cost memory
+_REMEMBERED = 300_000  # words whose tokens are kept, in about 70 MB; more gain little
 
 
 class MergeStep(NamedTuple):
@@ -67,7 +71,7 @@ class BPETokenizer:
     @classmethod
     def train(
         cls,
-        texts: Iterable[str],
+        texts: Iterable[str] | Path,
         vocab_size: int = 1024,
         special_tokens: Sequence[str] = (END_OF_TEXT,),
     ) -> BPETokenizer:
@@ -77,12 +81,14 @@ class BPETokenizer:
         corpus too small for `vocab_size` gives a smaller vocabulary and a warning.
 
         Args:
-            texts: any iterable of texts, read once; not one single string.
+            texts: any iterable of texts, or the Path of a UTF-8 file of any size, read once and piece by piece; not one
+                single string. Memory holds the different words alone, see `counting`.
             vocab_size: number of ids: 256 bytes, the merged tokens and the special tokens.
 
         Raises:
-            ValueError: the texts are empty or hold a lone surrogate, `vocab_size` leaves no room for the 256
-                bytes and the special tokens, or a special token is unfit.
+            ValueError: the texts are empty or hold a lone surrogate, the file is not UTF-8 (`TextError`), `vocab_size`
+                leaves no room for the 256 bytes and the special tokens, or a special token is unfit.
+            FileNotFoundError: there is no such file.
             TypeError: `texts` is a string, or holds something else than strings.
         """
         special_tokens = tuple(dict.fromkeys(special_tokens))
@@ -92,7 +98,10 @@ class BPETokenizer:
                 f"vocab_size={vocab_size} is too small: 256 bytes and {len(special_tokens)} special tokens "
                 f"need {least}"
             )
-        tokens, merges = learn_merges(_count_words(texts, special_tokens), vocab_size - len(special_tokens))
+        counts = count_words(
+            read_pieces(texts, special_tokens) if isinstance(texts, Path) else texts, special_tokens
+        )
+        tokens, merges = learn_merges(counts, vocab_size - len(special_tokens))
         special = {text: len(tokens) + index for index, text in enumerate(special_tokens)}
         tokenizer = cls(Vocabulary([*tokens, *map(utf8, special)], tuple(merges), special))
         if tokenizer.vocab_size < vocab_size:
@@ -108,18 +117,30 @@ class BPETokenizer:
         """Read a `tokenizer.json`, saved here or by `tokenizers`.
 
         Raises:
-            FileNotFoundError, ValueError: there is none, or it is not fit to be read; the file is named.
+            ValueError: the path is not the name of a file.
+            FileNotFoundError: there is no such file.
+            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
         """
+        vocabulary = read_vocabulary(as_path(path))
         try:
-            return cls(read_json(path))
+            return cls(vocabulary)
         except ValueError as error:
-            raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from None
+            raise CheckpointError(f"{path}: {error}") from None
 
     def save(self, path: str | Path) -> Path:
-        """Write a `tokenizer.json`, replaced atomically; `tokenizers` and `transformers` read it too."""
+        """Write a `tokenizer.json`, replaced atomically; `tokenizers` and `transformers` read it too.
+
+        Raises:
+            ValueError: the path is not the name of a file.
+            SaveError: the disk is full or not writable; an earlier file is intact.
+        """
         with atomic_file(path) as draft:
-            draft.write_text(to_json(self._vocabulary), encoding="utf-8")
+            draft.write_bytes(self.to_bytes())
         return Path(path)
+
+    def to_bytes(self) -> bytes:
+        """What `save` writes: JSON in UTF-8, with a digest of itself."""
+        return to_file(self._vocabulary)
 
     def to_tokenizers(self) -> Tokenizer:
         """The same tokenizer as an object of the library `tokenizers`: the same ids for any text."""
@@ -156,16 +177,16 @@ class BPETokenizer:
 
         Raises:
             ValueError: the text holds a lone surrogate; its position is named.
-            TypeError: it is no string.
+            TypeError: it is not a string.
         """
-        utf8(text)
+        special, tokens_of = self._vocabulary.special_tokens, self._words.__getitem__
         ids: list[int] = []
-        for piece, is_special in split_special(text, tuple(self._vocabulary.special_tokens)):
-            if is_special:
-                ids.append(self._vocabulary.special_tokens[piece])
-            else:
-                for word in split_words(piece):
-                    ids += self._words[word]
+        for part in cut_text(text, tuple(special)):
+            for piece, is_special in split_special(part, tuple(special)):
+                if is_special:
+                    ids.append(special[piece])
+                else:
+                    ids.extend(chain.from_iterable(map(tokens_of, split_words(piece))))
         return ids
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
@@ -234,22 +255,7 @@ class _Remembered(dict[str, list[int]]):
         self._tokenizer = tokenizer
 
     def __missing__(self, word: str) -> list[int]:
-        tokens = self._tokenizer._encode_word(word)
-        if len(self) < _REMEMBERED:
-            self[word] = tokens
+        if len(self) >= _REMEMBERED:
+            self.clear()  # the frequent ones are back soon
+        tokens = self[word] = self._tokenizer._encode_word(word)
         return tokens
-
-
-def _count_words(texts: Iterable[str], special_tokens: Sequence[str]) -> Mapping[str, int]:
-    """How often each word stands in the texts, special tokens left out."""
-    if isinstance(texts, str):
-        raise TypeError("texts is one string; give a list of texts, here: BPETokenizer.train([text], ...)")
-    counts: Counter[str] = Counter()
-    for text in texts:
-        utf8(text)
-        for piece, is_special in split_special(text, special_tokens):
-            if not is_special:
-                counts.update(split_words(piece))
-    if not counts:
-        raise ValueError("the corpus is empty: there is no text to learn merges from")
-    return counts

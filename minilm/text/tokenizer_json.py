@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring as quote
 from pathlib import Path
 from typing import Any
 
+from minilm.system.digests import SEAL, UNSEALED, seal_is_intact, sealed
+from minilm.system.errors import CheckpointError
+from minilm.system.json_files import parse_json
 from minilm.text.bpe import Merge
 from minilm.text.pretokenization import BYTE_TO_CHAR, bytes_to_chars, chars_to_bytes
 
 _BYTE_LEVEL = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
+_DECODER = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
 _SPECIAL = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
 _BPE = {
     "type": "BPE",
@@ -24,6 +29,7 @@ _BPE = {
     "ignore_merges": False,
 }
 _CHANGES_IDS = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges")
+_VERSION = "1.0"
 
 
 @dataclass(frozen=True)
@@ -42,44 +48,74 @@ class Vocabulary:
 
 def to_json(vocabulary: Vocabulary) -> str:
     """The text that `tokenizers` itself would save, character for character."""
+    return _dumped(_content(vocabulary))
+
+
+def to_file(vocabulary: Vocabulary) -> bytes:
+    """The same with one more line, a digest of the file; see `minilm.system.digests`.
+
+    It stands in the decoder, the part that takes further entries in every reader of the format.
+    """
+    content = _content(vocabulary)
+    content["decoder"] = {**content["decoder"], SEAL: UNSEALED}
+    return sealed(_dumped(content).encode())
+
+
+def _dumped(content: dict[str, Any]) -> str:
+    """`json.dumps(content, indent=2, ensure_ascii=False)`; the two long parts are put in apart, which is faster."""
+    model = content["model"]
+    brief = {**content, "model": {**model, "vocab": {}, "merges": []}}
+    start, vocab, rest = json.dumps(brief, indent=2, ensure_ascii=False).rpartition('"vocab": {')
+    middle, merges, end = rest.rpartition('"merges": [')
+    rows = ",".join(f"\n      {quote(text)}: {index}" for text, index in model["vocab"].items())
+    pairs = ",".join(
+        f"\n      [\n        {quote(left)},\n        {quote(right)}\n      ]"
+        for left, right in model["merges"]
+    )
+    rows, pairs = (part and part + "\n    " for part in (rows, pairs))
+    return start + vocab + rows + middle + merges + pairs + end
+
+
+def _content(vocabulary: Vocabulary) -> dict[str, Any]:
     names = {index: text for text, index in vocabulary.special_tokens.items()}
     chars = [names.get(index) or bytes_to_chars(token) for index, token in enumerate(vocabulary.tokens)]
-    content = {
-        "version": "1.0",
+    return {
+        "version": _VERSION,
         "truncation": None,
         "padding": None,
         "added_tokens": [{"id": index, "content": text, **_SPECIAL} for index, text in sorted(names.items())],
         "normalizer": None,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, **_BYTE_LEVEL},
         "post_processor": None,
-        "decoder": {"type": "ByteLevel", "add_prefix_space": True, **_BYTE_LEVEL},
+        "decoder": _DECODER,
         "model": {
             **_BPE,
             "vocab": {text: index for index, text in enumerate(chars)},
             "merges": [[chars[merge.left], chars[merge.right]] for merge in vocabulary.merges],
         },
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
-def read_json(path: str | Path) -> Vocabulary:
+def read_vocabulary(path: Path) -> Vocabulary:
     """What a `tokenizer.json` says, whoever wrote it; GPT-2's own is one.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is malformed, or of a tokenizer that encodes otherwise; it is named with the reason.
+        CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
     """
-    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; `BPETokenizer.save` writes such a file")
+    if seal_is_intact(path) is False:
+        raise CheckpointError(
+            f"{path} is truncated or damaged: its bytes are not those that were saved (SHA-256); restore or remake it"
+        )
     try:
-        return _parse(json.loads(path.read_text(encoding="utf-8")))
+        return _parse(parse_json(path.read_bytes()))
     except _ForeignError as reason:
-        raise ValueError(f"{path} is not a tokenizer.json that can be read here: {reason}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} is truncated or no tokenizer.json ({type(error).__name__}: {error}); "
-            "restore or remake it"
+        raise CheckpointError(f"{path} is not a tokenizer.json that can be read here: {reason}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointError(
+            f"{path} is truncated or not a tokenizer.json ({type(error).__name__}: {error}); restore or remake it"
         ) from None
 
 
@@ -89,11 +125,35 @@ class _ForeignError(Exception):
 
 def _parse(content: Mapping[str, Any]) -> Vocabulary:
     _refuse_other_kinds(content)
+    _refuse_unknown_parts(content)
     model = content["model"]
     special = {token["content"]: token["id"] for token in content.get("added_tokens") or ()}
     ids: dict[str, int] = {**model["vocab"], **special}
+    if wrong := [text for text, index in ids.items() if type(index) is not int]:
+        raise ValueError(f"the id of {wrong[0]!r} is {ids[wrong[0]]!r}, not a whole number")
     tokens = _tokens_by_id(ids, special)
     return Vocabulary(tokens, _merges(model["merges"], ids), special)
+
+
+def _refuse_unknown_parts(content: Mapping[str, Any]) -> None:
+    """Raise for what a newer or another program has added, and for parts that change what comes in or out."""
+    known = _content(Vocabulary([], (), {})).keys()
+    decoder = content.get("decoder") or _DECODER
+    if content.get("version", _VERSION) != _VERSION:
+        raise _ForeignError(f"its version is {content['version']!r}, and minilm reads {_VERSION!r}")
+    for part in ("truncation", "padding"):
+        if content.get(part) is not None:
+            raise _ForeignError(
+                f"it sets a {part}, which would change the length of every text; set it to null"
+            )
+    if decoder.get("type") != "ByteLevel":
+        raise _ForeignError(
+            f"it turns tokens into text by {decoder.get('type')!r}, and minilm by 'ByteLevel'"
+        )
+    if unknown := [*(content.keys() - known), *(decoder.keys() - _DECODER.keys() - {SEAL})]:
+        raise _ForeignError(
+            f"it has a part {min(unknown)!r}, which minilm does not know: it may be newer, or damaged"
+        )
 
 
 def _refuse_other_kinds(content: Mapping[str, Any]) -> None:

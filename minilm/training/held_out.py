@@ -7,7 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from minilm.generation.requests import NonFiniteLogitsError
 from minilm.training.records import EvaluationRecord
+
+
+class DivergenceError(RuntimeError):
+    """The loss, its gradient or a logit is no longer a number."""
 
 
 def look(
@@ -23,15 +28,23 @@ def look(
 
     Raises:
         ValueError: `evaluate` gave no number, or `sample` no text.
+        DivergenceError: the model's logits are no longer numbers, so that there is nothing to sample from.
     """
     model.eval()
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         loss = as_loss(evaluate(model)) if evaluate else None
-        text = sample(model) if sample else None
+        text = _sample(model, step, sample) if sample else None
     model.train()
     if not isinstance(text, str | None):
         raise ValueError(f"sample must return a text, not {type(text).__name__} {text!r}")
     return EvaluationRecord(step, loss, text)
+
+
+def _sample(model: nn.Module, step: int, sample: Callable[[nn.Module], str]) -> str:
+    try:
+        return sample(model)
+    except NonFiniteLogitsError as error:
+        raise DivergenceError(f"after step {step} {error}: lower the learning rate") from error
 
 
 def as_loss(value: object) -> float:

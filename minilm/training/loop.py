@@ -24,17 +24,13 @@ from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
 from minilm.training.distributed import World, join_world, synchronise_later
 from minilm.training.early_stopping import BestWeights
-from minilm.training.held_out import look
+from minilm.training.held_out import DivergenceError, look
 from minilm.training.identity import Run
 from minilm.training.interrupt import StopFlag, interrupt_sets
 from minilm.training.optimizers import build_optimizers, groups_of, schedule_factor, set_learning_rate
 from minilm.training.records import RunInfo, StepRecord, TrainingResult
 from minilm.training.resume import Checkpoint
 from minilm.training.run_folder import run_folder
-
-
-class DivergenceError(RuntimeError):
-    """The loss or its gradient is no longer a number."""
 
 
 def train(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from minilm.model.tokens import in_words
 from minilm.text.tokenizer import BPETokenizer
 
 
@@ -19,8 +20,12 @@ def encode_attributes(
         length: m; None takes what the longest needs. A model should always be told attributes of one length.
 
     Raises:
-        ValueError: an attribute has no tokens, or more than `length`.
+        ValueError: an attribute has no tokens, or more than `length`; or there is one string instead of a list.
     """
+    if isinstance(attributes, str) or not all(isinstance(each, str) for each in attributes):
+        raise ValueError(
+            f"attributes must be a list of texts, not {attributes!r}: one for each row, such as ['happy']"
+        )
     rows = [tokenizer.encode(attribute) for attribute in attributes]
     length = max(map(len, rows), default=0) if length is None else length
     for attribute, row in zip(attributes, rows, strict=True):
@@ -39,10 +44,11 @@ def check_attribute(
     attribute: Tensor, batch_size: int, longest: int, columns: tuple[int, int] | None = None
 ) -> None:
     """Raise ValueError unless an attribute is (B, m) ids of which a model can read its columns."""
-    if attribute.dim() != 2 or attribute.dtype != torch.int64:
+    known = isinstance(attribute, Tensor)
+    if not known or attribute.dim() != 2 or attribute.dtype != torch.int64:
+        given = f"{tuple(attribute.shape)} of {attribute.dtype}" if known else in_words(attribute)
         raise ValueError(
-            f"an attribute must be (batch, m) of int64, not {tuple(attribute.shape)} of {attribute.dtype}; "
-            "encode_attributes makes one from texts"
+            f"an attribute must be (batch, m) of int64, not {given}; encode_attributes makes one from texts"
         )
     if attribute.size(0) != batch_size:
         raise ValueError(f"{batch_size} texts need as many attributes, not {attribute.size(0)}")

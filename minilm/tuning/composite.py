@@ -19,6 +19,7 @@ class Combination(Attachment):
         self.parts: Mapping[str, Attachment] = nn.ModuleDict(parts)
         self.position_offset = sum(part.position_offset for part in parts.values())
         self.n_virtual = sum(part.n_virtual for part in parts.values())
+        self.takes_attribute = any(part.takes_attribute for part in parts.values())
 
     def deltas(self) -> dict:
         return {place: delta for part in self.parts.values() for place, delta in part.deltas().items()}

@@ -1,39 +1,57 @@
-"""The base stays as it is: no gradients while anything is attached to it, and its own flags back afterwards."""
+"""A base as one tuned model reads it: the same numbers, no gradients, and other weights where a method has its own.
+
+The base itself is not touched. A `FrozenView` has a tree of modules of its own, whose weights are the base's tensors under
+another name, so it costs no memory, and any number of threads and tuned models may read one base at once.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary, WeakSet
+from collections.abc import Mapping
+from itertools import chain
 
-from torch import nn
+from torch import Tensor, nn
 
-
-@dataclass
-class _Frozen:
-    """What a base was like before, and who holds it."""
-
-    required: dict[str, bool]
-    holders: WeakSet = field(default_factory=WeakSet)
+from minilm.model.model import MiniLM
 
 
-_FROZEN: WeakKeyDictionary[nn.Module, _Frozen] = WeakKeyDictionary()
+class FrozenView:
+    """What a tuned model runs instead of its base. It never changes: for other weights a new one is made.
+
+    Args:
+        base: whose numbers it has.
+        weights: tensors that stand in for the base's own of the same name.
+        training: whether the base's dropout is on.
+    """
+
+    def __init__(self, base: MiniLM, weights: Mapping[str, Tensor], training: bool = False):
+        self.own = dict(weights)
+        self.slots = [each._parameters for each in base.modules() if each._parameters]
+        self.addresses = self._look()
+        self.model: MiniLM = _twin(base, "", self.own)
+        self.model.__dict__["_original"] = (base,)  # not a submodule
+        self.model.training = training
+
+    def fits(self, weights: Mapping[str, Tensor]) -> bool:
+        """Whether it reads these weights, and what the base has by now: `.to()` gives a parameter new memory."""
+        same = len(weights) == len(self.own) and all(
+            self.own.get(name) is each for name, each in weights.items()
+        )
+        return same and self.addresses == self._look()
+
+    def _look(self) -> list[int]:
+        """Where the base's weights are in memory: nothing is copied, and a new pass asks each time."""
+        return list(map(Tensor.data_ptr, chain.from_iterable(map(dict.values, self.slots))))
 
 
-def freeze(base: nn.Module, holder: object) -> None:
-    """Switch the base's gradients off for as long as at least one holder has it."""
-    if base not in _FROZEN:
-        _FROZEN[base] = _Frozen({name: weight.requires_grad for name, weight in base.named_parameters()})
-    _FROZEN[base].holders.add(holder)
-    base.requires_grad_(False)
-
-
-def release(base: nn.Module, holder: object) -> None:
-    """Let go; the last holder to do so gives the base its own flags back."""
-    frozen = _FROZEN.get(base)
-    if frozen is None or holder not in frozen.holders:
-        return
-    frozen.holders.discard(holder)
-    if not frozen.holders:
-        for name, weight in base.named_parameters():
-            weight.requires_grad_(frozen.required[name])
-        del _FROZEN[base]
+def _twin(module: nn.Module, prefix: str, own: Mapping[str, Tensor]) -> nn.Module:
+    """A module with the same settings and hooks, whose weights are `own` ones or those of the original, frozen."""
+    twin = object.__new__(type(module))
+    twin.__dict__.update(module.__dict__)
+    twin.__dict__["_parameters"] = {
+        name: own[prefix + name] if prefix + name in own else weight.detach()
+        for name, weight in module._parameters.items()
+    }
+    twin.__dict__["_modules"] = {
+        name: _twin(child, f"{prefix}{name}.", own) for name, child in module._modules.items()
+    }
+    return twin

@@ -7,9 +7,10 @@ have it do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
+from minilm.model.passes import Under, conditions
+from minilm.system.checks import number
 from minilm.tuning.tuned import TunedModel
 
 STRONGEST = 10.0
@@ -22,27 +23,27 @@ def check_strength(value: float) -> float:
     Raises:
         ValueError: it is not.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= STRONGEST:
-        raise ValueError(f"a strength must be a number from 0 (the base) to {STRONGEST:g}, not {value!r}")
-    return value
+    return number("strength", value, 0, STRONGEST)
 
 
 class Strength:
-    """An attribute of an attachment that refuses what is no strength."""
+    """An attribute of an attachment that refuses what is not a strength. `strength` may turn it for one thread."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.slot = f"_{name}"
 
     def __get__(self, attachment, owner: type | None = None) -> float:
-        return self if attachment is None else getattr(attachment, self.slot)
+        if attachment is None:
+            return self
+        turned = (factor for each, factor in conditions().factors if each is attachment)
+        return next(turned, getattr(attachment, self.slot))
 
     def __set__(self, attachment, value: float) -> None:
         setattr(attachment, self.slot, check_strength(value))
 
 
-@contextmanager
-def strength(tuned: TunedModel, value: float | Mapping[str, float]) -> Iterator[TunedModel]:
-    """Inside, the shifts have these factors; afterwards, those they had before.
+def strength(tuned: TunedModel, value: float | Mapping[str, float]) -> Under[TunedModel]:
+    """Inside, in this thread, the shifts have these factors; the model is not changed.
 
     Args:
         value: one for all attachments that have a strength, or by the attachments' names.
@@ -54,11 +55,5 @@ def strength(tuned: TunedModel, value: float | Mapping[str, float]) -> Iterator[
     wanted = dict(value) if isinstance(value, Mapping) else dict.fromkeys(able, value)
     if unknown := wanted.keys() - able.keys() or (set(tuned.attachments) if not able else set()):
         raise ValueError(f"{min(unknown)!r} has no strength to turn; there are {', '.join(able) or 'none'}")
-    before = {name: able[name].strength for name in wanted}
-    try:
-        for name, each in wanted.items():
-            able[name].strength = each
-        yield tuned
-    finally:
-        for name, each in before.items():
-            able[name].strength = each
+    turned = tuple((able[name], check_strength(each)) for name, each in wanted.items())
+    return Under(tuned, factors=(*turned, *conditions().factors))

@@ -28,6 +28,8 @@ class Attachment(nn.Module):
     """Positions that the attachment takes up before the text."""
     n_virtual: int = 0
     """Virtual tokens that it puts before the text."""
+    takes_attribute: bool = False
+    """It can be told, in tokens that are no part of the text, what shall be written."""
 
     def deltas(self) -> Mapping[Place, Delta]:
         """What stands where in one forward pass."""
@@ -42,15 +44,15 @@ class Attachment(nn.Module):
         return dict(self.named_parameters())
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `stored` returned.
+        """Take over what `stored` returned, in the precision that it has there.
 
         Raises:
-            ValueError: a tensor is missing, superfluous or of another shape; the message names it.
+            ValueError: a tensor is missing, superfluous, of another shape or of whole numbers; the message names it.
         """
         parameters = dict(self.named_parameters())
         check_shapes({name: parameter.shape for name, parameter in parameters.items()}, tensors)
         for name, parameter in parameters.items():
-            parameter.data.copy_(tensors[name])
+            parameter.data = tensors[name].to(parameter.device, copy=True)
 
     def merge_into(self, model: MiniLM) -> None:
         """Write the same change into a copy of the base, for methods that can.
@@ -82,6 +84,14 @@ class Method(ABC):
             ValueError: the settings do not fit the model.
         """
 
+    def as_stored(self) -> Method:
+        """The same method as it stands once training is over, without what only the start of training needs.
+
+        What it builds stores tensors of the same names and shapes. It is built when stored tensors are to be restored,
+        first on a base without memory (torch's device "meta"), so it must not look at the base's numbers.
+        """
+        return self
+
     def recipe(self, **changes: Any) -> TrainingConfig:
         """The paper's training settings, any of them changed. Small models stand far larger learning rates."""
         return TrainingConfig(**{"optimizer": "adamw", **self.published, **changes})
@@ -100,3 +110,5 @@ def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> No
             raise ValueError(
                 f"{name} should hold {wanted}, but holds {there}: was it made for another model?"
             )
+        if not tensors[name].is_floating_point():
+            raise ValueError(f"{name} should hold fractions, but holds {tensors[name].dtype}")

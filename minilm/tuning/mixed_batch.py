@@ -13,14 +13,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from minilm.generation.requests import check_model
 from minilm.model.attention import Attended
 from minilm.model.cache import KVCache
-from minilm.model.model import MiniLM, Output
-from minilm.model.sites import AttentionDelta, Memory, Reading, Sites
+from minilm.model.interface import OnBase, Output, Reading
+from minilm.model.model import MiniLM
+from minilm.model.sites import AttentionDelta, Memory, Sites
+from minilm.model.tokens import check_tokens, in_words
 from minilm.tuning.tuned import TunedModel
 
 
-class MixedBatch:
+class MixedBatch(OnBase):
     """Reads and generates like a model; row i of every batch is read by `models[i]`.
 
     Args:
@@ -34,13 +37,17 @@ class MixedBatch:
     training = False
 
     def __init__(self, models: Sequence[TunedModel | MiniLM]):
+        if not isinstance(models, list | tuple):
+            raise ValueError(f"models must be a list of models, one for each row, not {in_words(models)}")
         if not models:
             raise ValueError("a mixed batch needs a model for each of its rows, but there are none")
+        for model in models:
+            check_model(model)
         self.models = list(models)
-        bases = {id(getattr(model, "base", model)) for model in models}
+        bases = {id(model.base) for model in models}
         if len(bases) > 1:
             raise ValueError(f"the models of a batch must share one base, but these have {len(bases)}")
-        self.base: MiniLM = getattr(models[0], "base", models[0])
+        self.base: MiniLM = models[0].base
         self.rows: dict[TunedModel, list[int]] = defaultdict(list)
         for row, model in enumerate(self.models):
             if isinstance(model, TunedModel):
@@ -52,21 +59,19 @@ class MixedBatch:
                     "adds virtual tokens or moves positions"
                 )
 
-    config = property(lambda self: self.base.config)
-    window = property(lambda self: self.base.window)
-    device = property(lambda self: self.base.device)
-
-    def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
-        """An empty cache, as the base's."""
-        return self.base.new_cache(batch_size, capacity)
+    takes_attribute = property(lambda self: any(model.takes_attribute for model in self.rows))
 
     def __call__(
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
     ) -> Output:
         """Next-token logits for tokens (B, T), B being the number of models."""
+        check_tokens(tokens)
         if tokens.size(0) != len(self.models):
             raise ValueError(f"{tokens.size(0)} rows of tokens for a batch of {len(self.models)} models")
-        return self.base(tokens, attribute=attribute, cache=cache, sites=self.sites())
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError("attribute must be None: none of the models of this batch takes one")
+        reader = next((model.frozen() for model in self.rows), self.base)
+        return reader(tokens, attribute=attribute, cache=cache, sites=self.sites())
 
     def sites(self) -> Sites:
         """Every model's deltas, each confined to its rows."""

@@ -9,6 +9,7 @@ vocab / d_model times the room), and the lower layer whose features the auxiliar
 from __future__ import annotations
 
 import hashlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
-from minilm.model.sites import Reading
+from minilm.model.interface import OnBase, Output, Reading
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
+from minilm.system.atomic import SaveError
+from minilm.system.checks import whole
+from minilm.tuning.kept import multiplied_in, version
 from minilm.tuning.saving import fingerprint
 from minilm.tuning.state_store import RowStore
 from minilm.tuning.tuned import TunedModel
 
 
-class CachedBase(nn.Module):
+class CachedBase(OnBase, nn.Module):
     """Reads and trains like a tuned model, and gives the same logits; what the base says of a text is kept.
 
     A text is known by its tokens alone, so other data can never be taken for it. A model that reads
@@ -35,11 +39,12 @@ class CachedBase(nn.Module):
         tuned: its methods must act at the logits only.
         width: tokens of the longest row that will be kept; longer ones are read anew each time. None: the
             window.
-        folder: keep the base's states there, for later runs too. None: in memory, and once they fill
-            `memory_limit` bytes, in a temporary file.
+        folder: keep the base's states there, for later runs and for other processes at the same time. None: in
+            memory, and once they fill `memory_limit` bytes, in a temporary file.
 
     Raises:
-        ValueError: a method acts inside the base, or the folder was made for other weights.
+        ValueError: a method acts inside the base, or the folder was made for other weights or is damaged.
+        SaveError: the folder cannot be written to.
     """
 
     def __init__(
@@ -52,23 +57,22 @@ class CachedBase(nn.Module):
         super().__init__()
         check_acts_after(tuned)
         self.tuned, base = tuned, tuned.base
-        self.width = tuned.window if width is None else width
-        if not 1 <= self.width <= tuned.window:
-            raise ValueError(f"width must lie in 1 .. {tuned.window}, the model's window, not {self.width}")
+        self.width = tuned.window if width is None else whole("width", width, 1, tuned.window)
         self.layers = kept_layers(tuned)
-        self.fingerprint, self.version = fingerprint(base), version(base)
+        self.fingerprint, self.version = fingerprint(base), version_of(base)
         about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
         shape = (len(self.layers), self.width, base.config.d_model)
-        self.rows = RowStore(shape, base.token_embedding.weight.dtype, memory_limit, folder, about)
+        self.rows = RowStore(shape, base.dtype, memory_limit, folder, about)
 
     def forward(
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
     ) -> Output:
         """As `TunedModel.forward`; while decoding with a cache, and while traced, the base is run as ever."""
-        base = self.base
+        base = self.tuned.frozen()
         base.check(tokens)
         if cache is not None or base.recorder is not None or tokens.size(1) > self.width:
             return self.tuned(tokens, attribute=attribute, cache=cache)
+        self.tuned.check_attribute(attribute)
         states = self.states(tokens)
         reading = Reading(base, tokens, states, base.predict(states[-1]), attribute, None)
         return Output(self.tuned.sites().shift(reading), states)
@@ -77,23 +81,30 @@ class CachedBase(nn.Module):
         """The base's residual streams, each (B, T, d), with None for layers that nobody reads."""
         self.check_weights()
         padded = nn.functional.pad(tokens, (0, self.width - tokens.size(1)))  # (B, width)
-        keys = [hashlib.sha256(row.numpy().tobytes()).digest() for row in padded.cpu()]
-        self.read_new({key: row for key, row in zip(keys, padded, strict=True) if key not in self.rows})
-        kept = torch.stack([self.rows[key][:, : tokens.size(1)] for key in keys])  # (B, kept, T, d)
+        precision = str(multiplied_in(tokens.device)).encode()
+        keys = [hashlib.sha256(precision + row.numpy().tobytes()).digest() for row in padded.cpu()]
+        rows = self.rows.get(keys)
+        rows |= self.read_new({key: row for key, row in zip(keys, padded, strict=True) if key not in rows})
+        kept = torch.stack([rows[key][:, : tokens.size(1)] for key in keys])  # (B, kept, T, d)
         states: list = [None] * (self.base.config.n_layer + 1)
         for layer, state in zip(self.layers, kept.to(tokens.device).unbind(1), strict=True):
             states[layer] = state
         return states
 
     @torch.no_grad()
-    def read_new(self, rows: dict[bytes, Tensor]) -> None:
-        """Run the base over rows (width,) that it has not read yet."""
+    def read_new(self, rows: dict[bytes, Tensor]) -> dict[bytes, Tensor]:
+        """Run the base over rows (width,) that it has not read yet, and keep what it says: (kept, width, d) of each."""
         if not rows:
-            return
-        states = self.base(torch.stack(list(rows.values()))).states
-        kept = torch.stack([states[layer] for layer in self.layers], dim=1)  # (B, kept, width, d)
-        for key, row in zip(rows, kept, strict=True):
-            self.rows[key] = row
+            return {}
+        with evaluating(self.base):
+            states = self.base(torch.stack(list(rows.values()))).states
+        kept = torch.stack([states[layer] for layer in self.layers], dim=1).cpu()  # (B, kept, width, d)
+        new = dict(zip(rows, kept, strict=True))
+        try:
+            self.rows.put(new)
+        except (SaveError, ValueError) as error:
+            warnings.warn(f"{error}; training goes on, but reads these texts anew each time", stacklevel=2)
+        return new
 
     def check_weights(self) -> None:
         """Refuse to go on with what other weights have said.
@@ -101,13 +112,13 @@ class CachedBase(nn.Module):
         Raises:
             ValueError: the base is no longer what it was.
         """
-        if version(self.base) == self.version:
+        if version_of(self.base) == self.version:
             return
         if fingerprint(self.base) != self.fingerprint:
             raise ValueError(
                 "the base's weights have changed since its states were kept: make a new CachedBase for it"
             )
-        self.version = version(self.base)
+        self.version = version_of(self.base)
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """As `TunedModel.new_cache`."""
@@ -123,19 +134,14 @@ class CachedBase(nn.Module):
         return self.tuned.base
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
+    def takes_attribute(self) -> bool:
+        """As `TunedModel.takes_attribute`."""
+        return self.tuned.takes_attribute
 
     @property
     def window(self) -> int:
         """Tokens of text that one pass can read."""
         return self.tuned.window
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.base.device
 
 
 def check_acts_after(tuned: TunedModel) -> None:
@@ -155,6 +161,10 @@ def kept_layers(tuned: TunedModel) -> tuple[int, ...]:
     return tuple(sorted(features | {tuned.config.n_layer}))
 
 
-def version(model: nn.Module) -> tuple[tuple[int, int], ...]:
-    """Changes with every write into a weight, and costs nothing to look at."""
-    return tuple((weight._version, weight.data_ptr()) for weight in model.parameters())
+def version_of(base: MiniLM) -> tuple:
+    """Changes with writes into weights, and costs next to nothing to look at.
+
+    Fused optimisers write without counting it, but hardly into all weights except the last ones.
+    """
+    last = [weight.sum().item() for weight in base.final_norm.parameters()]
+    return version(base.parameters()), last

@@ -1,31 +1,42 @@
-"""Tensors of one shape under keys, in memory up to a limit and in a file beyond it."""
+"""Tensors of one shape under keys, in memory up to a limit and in an SQLite file beyond it.
+
+SQLite takes care of several processes, of kills and of full disks: a row is there whole or not at all. Against all else
+that happens to disks every row has a digest, and a row that does not match its own counts as missing.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
-from minilm.system.atomic import atomic_file
+from minilm.system.atomic import SaveError
 
-KEY_SIZE = 32
-"""Bytes of a key: a SHA-256."""
+PATIENCE = 60.0
+"""Seconds to wait while another process writes."""
 
 
 class RowStore:
-    """A growing mapping from keys to tensors.
+    """A growing mapping from keys to tensors, for any number of threads and processes.
 
     Args:
         shape, dtype: of every tensor.
         memory_limit: bytes that are held in memory; further tensors go to a temporary file.
-        folder: keep all of them there instead, to be found again by the next process.
+        folder: keep all of them there too, to be found again by the next process.
         about: what the tensors were made from; a folder that says otherwise is refused.
 
     Raises:
-        ValueError: the folder's tensors were made from something else.
+        ValueError: the folder's tensors were made from something else, or its file is damaged.
+        SaveError: the folder cannot be written to.
     """
 
     def __init__(
@@ -36,89 +47,137 @@ class RowStore:
         folder: str | Path | None = None,
         about: dict[str, object] | None = None,
     ):
-        self.shape, self.dtype = shape, dtype
-        self.row_size = torch.Size(shape).numel() * dtype.itemsize
+        self.shape, self.dtype, self.folder = shape, dtype, folder
         self.in_memory: dict[bytes, Tensor] = {}
-        self.room = 0 if folder else memory_limit // self.row_size
+        self.room = memory_limit // (torch.Size(shape).numel() * dtype.itemsize)
+        self.about = {**(about or {}), "shape": list(shape), "dtype": str(dtype)}
         self.temporary: TemporaryDirectory | None = None
-        self.file = None if folder is None else self._open(Path(folder), about or {})
+        self.file = None if folder is None else RowFile(Path(folder), self.about)
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, Tensor]:
+        """The rows that are there, by key."""
+        found = {key: self.in_memory[key] for key in keys if key in self.in_memory}
+        wanted = [key for key in dict.fromkeys(keys) if key not in found]
+        if self.file is not None and wanted:
+            of_file = {key: self._tensor(row) for key, row in self.file.read(wanted)}
+            self._remember(of_file)
+            found |= of_file
+        return found
+
+    def put(self, rows: Mapping[bytes, Tensor]) -> None:
+        """Some more rows, all of them or none.
+
+        Raises:
+            SaveError: the disk is full or not writable; what was stored before is intact.
+        """
+        rows = {key: row.detach().to("cpu", self.dtype, copy=True).contiguous() for key, row in rows.items()}
+        if self.folder is None:
+            rows = self._remember(rows)
+        if rows and self.file is None:
+            self.temporary = TemporaryDirectory(prefix="minilm-", ignore_cleanup_errors=True)
+            self.file = RowFile(Path(self.temporary.name), self.about)
+        if rows:
+            self.file.write(
+                {key: row.view(-1).view(torch.uint8).numpy().tobytes() for key, row in rows.items()}
+            )
+        if self.folder is not None:
+            self._remember(rows)
 
     def __len__(self) -> int:
-        return len(self.in_memory) + (0 if self.file is None else len(self.file.places))
+        in_file = 0 if self.file is None else len(self.file)
+        return in_file if self.folder is not None else in_file + len(self.in_memory)
 
     def __contains__(self, key: bytes) -> bool:
-        return key in self.in_memory or (self.file is not None and key in self.file.places)
+        return key in self.get([key])
 
     def __getitem__(self, key: bytes) -> Tensor:
-        if key in self.in_memory:
-            return self.in_memory[key]
-        if self.file is None:
-            raise KeyError(key)
-        return torch.frombuffer(self.file.read(key), dtype=self.dtype).view(self.shape)
+        return self.get([key])[key]
 
     def __setitem__(self, key: bytes, row: Tensor) -> None:
-        row = row.detach().to("cpu", self.dtype, copy=True).contiguous()
-        if len(self.in_memory) < self.room:
-            self.in_memory[key] = row
-            return
-        if self.file is None:
-            self.temporary = TemporaryDirectory(prefix="minilm-")
-            self.file = self._open(Path(self.temporary.name), {})
-        self.file.append(key, row.view(-1).view(torch.uint8).numpy().tobytes())
+        self.put({key: row})
 
-    def _open(self, folder: Path, about: dict[str, object]) -> RowFile:
-        about = {**about, "shape": list(self.shape), "dtype": str(self.dtype)}
-        check_origin(folder, about)
-        return RowFile(folder / "rows.bin", self.row_size)
+    def _remember(self, rows: Mapping[bytes, Tensor]) -> dict[bytes, Tensor]:
+        """Hold in memory what there is room for; the rest is returned."""
+        for key, row in rows.items():
+            if key in self.in_memory or len(self.in_memory) < self.room:
+                self.in_memory[key] = row
+        return {key: row for key, row in rows.items() if key not in self.in_memory}
+
+    def _tensor(self, row: bytes) -> Tensor:
+        return torch.frombuffer(bytearray(row), dtype=self.dtype).view(self.shape)
 
 
 class RowFile:
-    """Keys and rows in a file that only grows; half a row at its end, after a crash, is cut off."""
+    """Keys, rows and digests in `states.sqlite`. Every thread has a connection of its own, as has every process."""
 
-    def __init__(self, path: Path, row_size: int):
-        self.row_size = row_size
-        self.file = open(path, "a+b")  # noqa: SIM115 - stays open as long as the store
-        self.places: dict[bytes, int] = {}
-        self.end = 0
-        size = path.stat().st_size
-        while self.end + KEY_SIZE + row_size <= size:
-            self.file.seek(self.end)
-            self._count(self.file.read(KEY_SIZE))
-        self.file.truncate(self.end)
+    def __init__(self, folder: Path, about: Mapping[str, object]):
+        self.path, self._here = folder / "states.sqlite", threading.local()
+        self.about = json.dumps(about, sort_keys=True).encode()
+        with self._in_one_piece() as database:
+            database.execute("CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT)")
+            database.execute("CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, row BLOB, digest BLOB)")
+            written = dict(database.execute("SELECT name, value FROM about"))
+            for name, value in about.items():
+                check_origin(self.path, name, written.get(name), json.dumps(value))
+            new = [(name, json.dumps(value)) for name, value in about.items() if name not in written]
+            database.executemany("INSERT INTO about VALUES (?, ?)", new)
 
-    def read(self, key: bytes) -> bytearray:
-        """The bytes of a row."""
-        row = bytearray(self.row_size)
-        self.file.seek(self.places[key])
-        self.file.readinto(row)
-        return row
+    def __len__(self) -> int:
+        return self._connection().execute("SELECT COUNT(*) FROM rows").fetchone()[0]
 
-    def append(self, key: bytes, row: bytes) -> None:
-        """One more row."""
-        self.file.write(key + row)
-        self.file.flush()
-        self._count(key)
+    def read(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Those keys that are there, each with its row; a damaged row is not there."""
+        for key in keys:
+            try:
+                found = (
+                    self._connection()
+                    .execute("SELECT row, digest FROM rows WHERE key = ?", (key,))
+                    .fetchone()
+                )
+            except sqlite3.DatabaseError:
+                continue
+            if found is not None and isinstance(found[0], bytes) and self._digest(key, found[0]) == found[1]:
+                yield key, found[0]
 
-    def _count(self, key: bytes) -> None:
-        self.places[key] = self.end + KEY_SIZE
-        self.end += KEY_SIZE + self.row_size
+    def write(self, rows: Mapping[bytes, bytes]) -> None:
+        """Some rows, in the place of those that are there under the same keys."""
+        with self._in_one_piece() as database:
+            triples = [(key, row, self._digest(key, row)) for key, row in rows.items()]
+            database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", triples)
 
+    def _digest(self, key: bytes, row: bytes) -> bytes:
+        """Of a row, of the text that it belongs to, and of what it was made from."""
+        return hashlib.sha256(b"".join((self.about, key, row))).digest()
 
-def check_origin(folder: Path, about: dict[str, object]) -> None:
-    """Write down what a folder's rows are made from, or hold it against what is written there.
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's own; a process that was forked off opens another."""
+        if getattr(self._here, "process", None) != os.getpid():
+            # No waiting for the disk: what a power failure damages, its digest tells.
+            self._here.database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
+            self._here.database.execute("PRAGMA synchronous = OFF")
+            self._here.process = os.getpid()
+        return self._here.database
 
-    Raises:
-        ValueError: it is not the same.
-    """
-    card = folder / "about.json"
-    if not card.exists():
-        with atomic_file(card) as draft:
-            draft.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        return
-    written = json.loads(card.read_text(encoding="utf-8"))
-    for name, value in about.items():
-        if written.get(name) != value:
+    @contextmanager
+    def _in_one_piece(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside, or nothing of it."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection() as database:
+                database.rollback()  # what an interrupt may have left open
+                database.execute("BEGIN IMMEDIATE")
+                yield database
+        except (sqlite3.OperationalError, OSError) as error:
+            raise SaveError(f"could not write {self.path}: {error}; what it held before is intact") from error
+        except sqlite3.DatabaseError as error:
             raise ValueError(
-                f"{folder} was made for {name}={written.get(name)}, but here it is {value}: name "
-                "another folder, or delete this one"
-            )
+                f"{self.path} is damaged ({error}): delete it, and the states will be computed again"
+            ) from error
+
+
+def check_origin(path: Path, name: str, written: str | None, wanted: str) -> None:
+    """Raise ValueError if a file was made from something else."""
+    if written is not None and written != wanted:
+        raise ValueError(
+            f"{path} was made for {name}={written}, but here it is {wanted}: name another folder, or delete this one"
+        )

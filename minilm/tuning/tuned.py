@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,20 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from minilm.model.cache import KVCache
-from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Output
+from minilm.model.interface import OnBase, Output
+from minilm.model.model import MiniLM
 from minilm.model.sites import Sites
+from minilm.model.tokens import in_words
 from minilm.system.content_digests import digest
-from minilm.tuning.freezing import freeze, release
+from minilm.tuning.count import Count
+from minilm.tuning.freezing import FrozenView
+from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method
+from minilm.tuning.precision import converted, in_precision, precision_of, trained_precision
 from minilm.tuning.saving import save
 
 
-@dataclass(frozen=True)
-class Count:
-    """Parameters, as published tables count them."""
-
-    trained: int
-    """That training changes."""
-    stored: int
-    """That have to be kept for the tuned model; a prefix, for one, drops the network that produced it."""
-    base: int
-    """Of the base model."""
-
-    @property
-    def fraction(self) -> float:
-        """stored / base."""
-        return self.stored / self.base
-
-
-class TunedModel(nn.Module):
+class TunedModel(OnBase, nn.Module):
     """Reads and generates like a `MiniLM`. Make one with `attach`."""
 
     def __init__(self, base: MiniLM, methods: Mapping[str, Method]):
@@ -55,7 +41,9 @@ class TunedModel(nn.Module):
         self.methods = dict(methods)
         with torch.device(base.device):
             attachments = {name: method.build(base) for name, method in methods.items()}
-        self.attachments: Mapping[str, Attachment] = nn.ModuleDict(attachments)
+        self.attachments: Mapping[str, Attachment] = nn.ModuleDict(attachments).to(
+            trained_precision(base.dtype)
+        )
         self.position_offset = sum(each.position_offset for each in attachments.values())
         self.n_virtual = sum(each.n_virtual for each in attachments.values())
         if self.window < 1:
@@ -65,7 +53,7 @@ class TunedModel(nn.Module):
             )
         if not self.parameters_to_train():
             raise ValueError(f"{', '.join(methods)} has no parameter to train: choose sizes above zero")
-        freeze(base, self)
+        self._converted = Kept()
         self.eval()
 
     @property
@@ -76,31 +64,26 @@ class TunedModel(nn.Module):
         return self._base[0]
 
     @property
-    def config(self) -> ModelConfig:
-        """The base's shape."""
-        return self.base.config
-
-    @property
     def window(self) -> int:
         """Tokens of text that one pass can read: the context, less what virtual tokens take up."""
         return self.base.window - self.position_offset - self.n_virtual
 
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return self.base.device
-
     def sites(self) -> Sites:
         """What stands where in the next pass."""
-        places = defaultdict(list)
-        for attachment in self.attachments.values():
+        places, dtype = defaultdict(list), self.base.dtype
+        for attachment, own in zip(self.attachments.values(), self._precisions, strict=True):
             for place, delta in attachment.deltas().items():
-                places[place].append(delta)
+                places[place].append(delta if own == dtype else converted(place, delta, own))
         return Sites(places, self.position_offset)
 
-    def weights(self) -> dict[str, Tensor]:
-        """Weights that stand in for the base's own."""
-        return {name: weight for each in self.attachments.values() for name, weight in each.weights().items()}
+    def weights(self) -> Mapping[str, Tensor]:
+        """Weights that stand in for the base's own, in its precision."""
+        own = {name: weight for each in self.attachments.values() for name, weight in each.weights().items()}
+        dtype = self.base.dtype
+        if all(weight.dtype == dtype for weight in own.values()):
+            return own
+        first = next(iter(own.values()))
+        return self._converted.get(self.training, first, lambda: in_precision(own, dtype))
 
     def forward(
         self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
@@ -109,12 +92,38 @@ class TunedModel(nn.Module):
 
         Args:
             attribute: (B, m) int64, for methods that take one.
+
+        Raises:
+            ValueError: as `MiniLM.forward`, or an attribute for methods that take none.
         """
+        self.check_attribute(attribute)
         options = {"attribute": attribute, "cache": cache, "sites": self.sites()}
-        weights = self.weights()
-        if weights:
-            return functional_call(self.base, weights, (tokens,), options)
-        return self.base(tokens, **options)
+        if torch.compiler.is_compiling():  # a compiler follows tensors, and makes no modules
+            return functional_call(self._view.model, dict(self.weights()), (tokens,), options)
+        return self.frozen()(tokens, **options)
+
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether one of the methods reads an attribute."""
+        return any(each.takes_attribute for each in self.attachments.values())
+
+    def check_attribute(self, attribute: Tensor | None) -> None:
+        """Raise ValueError for an attribute that nobody would read."""
+        if attribute is not None and not self.takes_attribute:
+            raise ValueError(
+                f"attribute must be None: {', '.join(self.methods)} takes none; auxiliary tuning does"
+            )
+
+    def frozen(self) -> MiniLM:
+        """The base as this model reads it: without gradients, and with the weights that stand in for the base's own."""
+        weights, view = self.weights(), self._view
+        if not view.fits(weights):
+            self._view = view = self._new_view(weights)
+        return view.model
+
+    def _new_view(self, weights: Mapping[str, Tensor]) -> FrozenView:
+        """The base's dropout is on only where its own weights are trained."""
+        return FrozenView(self.base, weights, self.training and bool(weights))
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """An empty cache with room for `capacity` tokens and for the virtual ones before them."""
@@ -144,8 +153,7 @@ class TunedModel(nn.Module):
     def detach(self) -> MiniLM:
         """The base, bit for bit as it was before `attach`; this tuned model is then of no more use."""
         base = self.base
-        release(base, self)
-        self._base = ()
+        self._base, self._view = (), None
         return base
 
     def merge(self) -> MiniLM:
@@ -165,16 +173,31 @@ class TunedModel(nn.Module):
         return save(self, folder)
 
     def train(self, mode: bool = True) -> TunedModel:
-        """Training mode for the attachments. The base keeps its dropout off unless its own weights are trained."""
+        """Training mode for the attachments, and for the weights that stand in for the base's own."""
         super().train(mode)
-        if self._base:
-            self.base.train(mode and any(each.weights() for each in self.attachments.values()))
+        self._converted.forget()
+        self._look_anew()
         return self
 
     def _apply(self, fn, recurse: bool = True) -> TunedModel:
         """`.to(...)` moves the base along."""
         self.base._apply(fn, recurse)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        self._look_anew()
+        return self
+
+    def _look_anew(self) -> None:
+        """At the base and at the attachments' precision."""
+        if self._base:
+            self._precisions = [precision_of(each, self.base.dtype) for each in self.attachments.values()]
+            self._view = self._new_view(self.weights())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_view": None}  # a copy looks at the copied base
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.train(self.training)
 
 
 def attach(model: MiniLM, methods: Method | Sequence[Method] | Mapping[str, Method]) -> TunedModel:
@@ -190,18 +213,34 @@ def attach(model: MiniLM, methods: Method | Sequence[Method] | Mapping[str, Meth
         raise ValueError(
             "this model is tuned already: attach all methods at once, attach(base, [one, other])"
         )
+    if not isinstance(model, MiniLM):
+        raise ValueError(f"model must be a MiniLM, not {in_words(model)}: load_pretrained gives one")
     named = methods if isinstance(methods, Mapping) else _by_name(methods)
+    for name, method in named.items():
+        check_method(method)
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"a method's name must be a word without a dot, not {name!r}")
     if not named:
         raise ValueError("there is nothing to attach: the list of methods is empty")
     return TunedModel(model, named)
 
 
+def check_method(method: object) -> None:
+    """Raise ValueError for what is not a method with its settings."""
+    if not isinstance(method, Method):
+        made = (
+            ": it must be made first, with its settings, as in LoRA(rank=8)"
+            if isinstance(method, type)
+            else ""
+        )
+        raise ValueError(f"{in_words(method)} is no tuning method{made}; see tuning.METHODS")
+
+
 def _by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
     """Methods under their own names."""
     named: dict[str, Method] = {}
-    for method in [methods] if isinstance(methods, Method) else methods:
-        if not isinstance(method, Method):
-            raise ValueError(f"{method!r} is no tuning method; see tuning.METHODS")
+    for method in methods if isinstance(methods, list | tuple) else [methods]:
+        check_method(method)
         if method.name in named:
             raise ValueError(
                 f"two methods are called {method.name!r}: give them names, "

@@ -2,94 +2,27 @@
 
 import nbformat
 import pytest
-import torch
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
-import lessons.widgets
 from lessons.convert import clean
-from lessons.widgets import (
-    AttentionExplorer,
-    BPEStepper,
-    Explorer,
-    GateExplorer,
-    Lab,
-    LensExplorer,
-    Playground,
-    PretrainingLab,
-    PretrainingSettings,
-    ShiftExplorer,
-    SmoothingExplorer,
-    TrainingDashboard,
-    TruthExplorer,
-    TuningLab,
-    TuningSettings,
-)
-from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, train, tuning
-from minilm.objectives import NextToken
-from minilm.storyworld import Oracle, StoryWorld
+from lessons.widgets import Explorer
+from lessons.widgets.examples import kinds, makers, tiny, turned, watch
 
-TEXT = "the keeper counted the boats because the sea was calm. " * 40
 SAID = "the keeper counted <script>alert(1)</script> the boats"
 
 
 @pytest.fixture(scope="module")
-def explorers():
-    """An explorer of every class, in the order in which the notebook shows them."""
-    torch.manual_seed(0)
-    tok = BPETokenizer.train([TEXT], vocab_size=280)
-    model = MiniLM(
-        ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=2, n_head=4, d_model=32)
-    ).eval()
-    prefix, lora = (
-        tuning.attach(model, each).eval() for each in (tuning.Prefix(2, False), tuning.LoRA(rank=2))
-    )
-    for weight in [*prefix.parameters_to_train(), *lora.parameters_to_train()]:
-        torch.nn.init.normal_(weight, std=0.5)
-    ids = tok.encode(TEXT)
-    made = [
-        AttentionExplorer(model, tok, SAID),
-        BPEStepper(tok, "the boats"),
-        GateExplorer({"prefix": prefix}, tok, SAID),
-        LensExplorer({"base": model, "tuned": lora}, tok, SAID),
-        Playground(model, tok, "the keeper", length=20),
-        ShiftExplorer(lora, tok, SAID),
-        SmoothingExplorer("fixed"),
-        truth_explorer(),
-        *trained(tok, model, ids),
-    ]
-    return {type(each).__name__: each for each in made}
-
-
-def truth_explorer() -> TruthExplorer:
-    world = StoryWorld()
-    words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
-    shape = ModelConfig(vocab_size=words.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16)
-    return TruthExplorer(MiniLM(shape).eval(), words, Oracle(world, words), "One")
-
-
-def trained(tok, model, ids) -> list[TrainingDashboard]:
-    """Labs and dashboard, after a run or two."""
-    settings = PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=10)
-    pretraining = PretrainingLab(tok, ids, ids[:300], settings=settings, context_length=16)
-    pretraining.run()
-    examples = [(ids[:4], ids[4:8]), (ids[:3], ids[3:9])]
-    lab = TuningLab(
-        model, examples, examples, sample=lambda m: "a sample", settings=TuningSettings(rank=2, steps=10)
-    )
-    lab.run()
-    lab.run(rank=4)
-    dashboard = TrainingDashboard(floor=1.0)
-    config = TrainingConfig(steps=10, evaluate_every=5, warmup_steps=2)
-    train(
-        MiniLM(model.config),
-        NextToken(ids, 16, 4),
-        config,
-        evaluate=lambda m: 2.0,
-        callbacks=[dashboard],
-        progress=False,
-    )
-    return [pretraining, lab, dashboard]
+def explorers() -> dict[str, Explorer]:
+    """An explorer of every class, in the order in which the notebook shows them; labs and dashboard after a run or two."""
+    of = tiny()
+    made = {name: make("One" if name == "TruthExplorer" else SAID) for name, make in makers(of).items()}
+    turned(made["BPEStepper"], step=made["BPEStepper"].step.max)
+    made["PretrainingLab"].run()
+    made["TuningLab"].run()
+    made["TuningLab"].run(rank=4)
+    watch(made["TrainingDashboard"], of, "a sample")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -117,20 +50,13 @@ def page(chromium, explorers, tmp_path_factory):
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
-def names() -> list[str]:
-    """Every explorer that the package offers."""
-    offered = ((name, getattr(lessons.widgets, name)) for name in lessons.widgets.__all__)
-    kinds = {name: each for name, each in offered if isinstance(each, type) and issubclass(each, Explorer)}
-    return [name for name, each in kinds.items() if each not in (Explorer, Lab)]
-
-
 @pytest.fixture
 def shown(page, explorers):
     """The part of the page that shows an explorer, by its class."""
     return lambda name: page.locator(".jp-CodeCell").nth(list(explorers).index(name)).locator(".minilm")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", kinds())
 def test_every_explorer_shows_its_static_view(shown, name):
     view = shown(name)
     expect(view).to_have_count(1)
@@ -159,8 +85,8 @@ def test_pointing_at_a_row_of_attention_fades_the_others(shown):
 
 def test_all_heads_are_in_the_saved_view_and_nothing_pretends_to_be_a_button(shown):
     view = shown("AttentionExplorer")
-    expect(view.locator(".thumb")).to_have_count(8)
-    expect(view).to_contain_text("in a running notebook, press one to look into it")
+    expect(view.locator(".thumb")).to_have_count(16)
+    expect(view).to_contain_text("All heads of base: in a running notebook, press one to look into it")
     expect(view.locator("button")).to_have_count(0)
 
 

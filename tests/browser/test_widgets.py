@@ -6,49 +6,21 @@ import pytest
 from jupyterlab_page import PATIENCE
 from playwright.sync_api import expect
 
-import lessons.widgets
-from lessons.widgets import Explorer, Lab
+from lessons.widgets.examples import kinds
 
 CELLS = {
     "setup": """
-        import torch
         from lessons.widgets import *
-        from minilm import BPETokenizer, MiniLM, ModelConfig, TrainingConfig, train, tuning
-        from minilm.objectives import NextToken
-        from minilm.storyworld import Oracle, StoryWorld
-        torch.manual_seed(0)
-        text = "the keeper counted the boats because the sea was calm. the keeper lit the lamp. " * 40
-        tok = BPETokenizer.train([text], vocab_size=290)
-        ids = tok.encode(text)
-        model = MiniLM(ModelConfig(vocab_size=tok.vocab_size, context_length=64, n_layer=2, d_model=32)).eval()
-        prefix, lora = (tuning.attach(model, each).eval() for each in (tuning.Prefix(2, False), tuning.LoRA(rank=2)))
-        for weight in [*prefix.parameters_to_train(), *lora.parameters_to_train()]:
-            torch.nn.init.normal_(weight, std=0.5)
-        world = StoryWorld()
-        words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
-        shape = ModelConfig(vocab_size=words.vocab_size, context_length=64, n_layer=1, n_head=2, d_model=16)
-        examples = [(ids[:4], ids[4:8]), (ids[:3], ids[3:9])]
+        from lessons.widgets.examples import makers, tiny, watch
+        of = tiny()
+        make = makers(of)
         said = "the keeper counted the boats" """,
-    "AttentionExplorer": "AttentionExplorer({'base': model, 'prefix': prefix}, tok, said)",
-    "BPEStepper": "BPEStepper(tok, said, step=0)",
-    "GateExplorer": "GateExplorer({'prefix': prefix}, tok, said)",
-    "LensExplorer": "LensExplorer({'base': model, 'tuned': lora}, tok, said)",
-    "Playground": "playground = Playground(model, tok, prompt='the keeper', length=20)\nplayground",
-    "PretrainingLab": """
-        settings = PretrainingSettings(n_layer=1, d_model=32, batch_size=4, steps=2000)
-        lab = PretrainingLab(tok, ids, ids[:400], settings=settings, floor=0.5, context_length=32)
-        lab""",
-    "ShiftExplorer": "ShiftExplorer(lora, tok, said)",
-    "SmoothingExplorer": "SmoothingExplorer('fixed', n=40)",
-    "TrainingDashboard": """
-        config = TrainingConfig(steps=12, evaluate_every=4, warmup_steps=2)
-        _ = train(MiniLM(model.config), NextToken(ids, 32, 4), config, evaluate=lambda m: 5.0,
-                  sample=lambda m: "<script>alert(1)</script>", callbacks=[TrainingDashboard(floor=0.5)], progress=False)""",
-    "TruthExplorer": "TruthExplorer(MiniLM(shape).eval(), words, Oracle(world, words), 'One')",
-    "TuningLab": """
-        tuning_lab = TuningLab(model, examples, examples, sample=lambda m: "a sample", device="cpu",
-                               settings=TuningSettings(rank=2, steps=20))
-        tuning_lab""",
+    **{name: f"make[{name!r}](said)" for name in kinds()},
+    "Playground": "playground = make['Playground']('the keeper')\nplayground",
+    "PretrainingLab": "lab = make['PretrainingLab'](said)\nlab.sliders['steps'].value = 2000\nlab",
+    "TrainingDashboard": "watch(TrainingDashboard(floor=0.5), of, '<script>alert(1)</script>')",
+    "TruthExplorer": "make['TruthExplorer']('One')",
+    "TuningLab": "tuning_lab = make['TuningLab'](said)\ntuning_lab",
     "run": "",
 }
 CLASSES = {
@@ -60,7 +32,7 @@ CLASSES = {
 TURNS = [
     ("AttentionExplorer", "layer", "ArrowRight", "layer 1, head 1", "layer 2, head 1"),
     ("AttentionExplorer", "head", "End", "layer 2, head 1", "layer 2, head 4"),
-    ("BPEStepper", "step", "ArrowRight", "before the first merge", "after merge"),
+    ("BPEStepper", "step", "Home", "after merge", "before the first merge"),
     ("GateExplorer", "layer", "ArrowRight", "layer 1, mean of all heads", "layer 2, mean of all heads"),
     ("LensExplorer", "position", "Home", "the text ends", "after <|endoftext|> comes the"),
     ("Playground", "seed", "ArrowRight", "seed 0", "seed 1"),
@@ -86,9 +58,7 @@ def cell(lab):
 
 
 def test_no_explorer_is_left_out():
-    offered = (getattr(lessons.widgets, name) for name in lessons.widgets.__all__)
-    explorers = {each for each in offered if isinstance(each, type) and issubclass(each, Explorer)}
-    assert {each.__name__ for each in explorers - {Explorer, Lab}} == set(CLASSES)
+    assert kinds().keys() == CLASSES.keys()
 
 
 @pytest.mark.parametrize("name, slider, key, before, after", TURNS)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lessons import checks
 from lessons.checks import exercise, solution
+from lessons.widgets.views.theme import LIGHT
 
 
 @pytest.fixture
@@ -147,3 +148,22 @@ def test_what_is_shown_is_escaped_and_has_a_plain_text(name):
     bundle = check(name, "<b>", "x", hints=("use `a < b` & smile",))._repr_mimebundle_()
     assert "<code>a &lt; b</code> &amp; smile" in bundle["text/html"]
     assert "use `a < b` & smile" in bundle["text/plain"]
+
+
+def test_what_is_shown_is_disarmed(name):
+    evil = "\u202eevil\u2066\x00\x1b[31m"
+
+    def raises(x):
+        raise ValueError(evil)
+
+    for answer, expected in ((1, 2), (raises, lambda f: f(1)), (2, 2), (..., 1)):
+        verdict = check(evil + name, answer, expected, hints=(evil,), because=evil)
+        for shown in verdict._repr_mimebundle_().values():
+            assert "U+202E" in shown and not any(sign in shown for sign in "\u202e\u2066\x00\x1b")
+
+
+def test_a_note_has_the_colors_of_the_theme_and_looks_the_same_in_light_and_dark(name):
+    for answer, color in ((..., LIGHT.series[0]), (2, LIGHT.series[1]), (1, LIGHT.series[2])):
+        note = check(name, answer, 1).to_html()
+        assert f"border-left:4px solid {color};background:{color}1f" in note
+        assert "var(" not in note

@@ -77,7 +77,7 @@ def test_a_stripped_notebook_is_a_fault_in_every_code_cell(lesson):
 
 def test_an_explorer_that_tells_of_an_error_is_a_fault(lesson, executed):
     executed.cells[1].outputs = [shown(status_line("KeyError: 3", is_error=True), "text/html")]
-    assert "cell 1 shows an explorer that tells of an error" in found(lesson, executed)
+    assert "cell 1 shows an explorer with an error" in found(lesson, executed)
 
 
 def test_a_notebook_stripped_of_outputs_alone_is_a_fault(lesson, executed):

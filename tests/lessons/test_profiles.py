@@ -47,5 +47,5 @@ def test_it_prints_the_minutes_to_expect():
 
 
 def test_a_lesson_cannot_last_longer_than_the_course():
-    with pytest.raises(ValueError, match="5 minutes in a course of 2"):
+    with pytest.raises(ValueError, match="at most course_minutes=2, not 5"):
         Profile("odd", "cpu", minutes=5, course_minutes=2, purpose="none")

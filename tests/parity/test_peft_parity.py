@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from minilm import MiniLM, ModelConfig
-from minilm.checkpoints.tensors import CheckpointError
-from minilm.interop import load_peft, save_peft, to_transformers
+from minilm.interop import from_transformers, load_peft, save_peft, to_transformers
+from minilm.system.errors import CheckpointError, SaveError
+from minilm.system.manifest import MANIFEST
 from minilm.tuning import Adapter, LoRA, Prefix
 from tests.tuning.conftest import attach_and_stir
 
@@ -137,3 +140,157 @@ def test_an_adapter_for_another_shape(base, tmp_path):
     with pytest.raises(CheckpointError, match="does not fit this model"):
         load_peft(wide, tmp_path / "lora")
     assert all(weight.requires_grad for weight in wide.parameters())
+
+
+# What a file says is checked before it is believed
+
+
+def theirs_saved(base: MiniLM, folder, **options) -> None:
+    """A LoRA of rank 3 on `c_attn` and `c_fc`, as `peft` writes it."""
+    settings = peft.LoraConfig(
+        r=3,
+        lora_alpha=7,
+        target_modules=["c_attn", "c_fc"],
+        fan_in_fan_out=True,
+        task_type="CAUSAL_LM",
+        **options,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peft.get_peft_model(to_transformers(base), settings).save_pretrained(str(folder))
+
+
+SPOILED = {
+    "no rank": (lambda c: c.pop("r"), "r must be a number from 1"),
+    "rank a text": (lambda c: c.update(r="3"), "r must be a number from 1 .* not '3'"),
+    "rank huge": (lambda c: c.update(r=3_000_000), "should hold"),
+    "alpha a list": (lambda c: c.update(lora_alpha=[7]), r"lora_alpha must be a number .* not \[7\]"),
+    "alpha not finite": (
+        lambda c: c.update(lora_alpha=float("nan")),
+        "lora_alpha must be a number .* not nan",
+    ),
+    "dropout": (lambda c: c.update(lora_dropout=2), "lora_dropout must be a number from 0"),
+    "patterns a list": (lambda c: c.update(rank_pattern=["c_fc"]), "rank_pattern must be an object"),
+    "pattern broken": (lambda c: c.update(rank_pattern={"(": 5}), "'\\(' is not a pattern that can be used"),
+    "pattern without end": (lambda c: c.update(rank_pattern={r"(.|.)*[^\w]": 5}), "is not a pattern"),
+    "too many patterns": (
+        lambda c: c.update(alpha_pattern=dict.fromkeys(map(str, range(2000)), 1)),
+        "at most 1000",
+    ),
+    "rank of a pattern": (lambda c: c.update(rank_pattern={"c_fc": "5"}), "c_fc must be a number"),
+    "one layer apart": (
+        lambda c: c.update(alpha_pattern={"h.1.mlp.c_fc": 9}),
+        "another rank or alpha in some layers",
+    ),
+    "start that changes the base": (lambda c: c.update(init_lora_weights="pissa"), "changes the base itself"),
+    "another kind": (lambda c: c.update(peft_type="IA3"), "holds a 'IA3' adapter"),
+    "kind a list": (lambda c: c.update(peft_type=["LORA"]), r"holds a \['LORA'\] adapter"),
+}
+
+
+@pytest.mark.parametrize(("change", "complaint"), SPOILED.values(), ids=SPOILED.keys())
+def test_a_spoiled_configuration_is_refused(base, tmp_path, change, complaint):
+    theirs_saved(base, tmp_path)
+    config = json.loads((tmp_path / "adapter_config.json").read_text())
+    change(config)
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=complaint):
+        load_peft(base, tmp_path)
+    assert all(weight.requires_grad for weight in base.parameters())
+
+
+def test_a_pattern_of_the_whole_name_is_pefts(base, tokens, tmp_path):
+    theirs_saved(
+        base, tmp_path, rank_pattern={r"transformer\.h\.\d+\.mlp\.c_fc": 5}, alpha_pattern={"c_fc": 2}
+    )
+    assert {(method.rank, method.alpha) for method in load_peft(base, tmp_path).methods.values()} == {
+        (3, 7),
+        (5, 2),
+    }
+
+
+STEM = "base_model.model.transformer.h.1."
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda t: t.pop(STEM + "mlp.c_fc.lora_B.weight"),
+            "c_fc.lora_B.weight should hold .*, but holds nothing",
+        ),
+        (lambda t: t.update({STEM + "mlp.c_fc.lora_A.weight": torch.ones(3, 5)}), r"but holds \(3, 5\)"),
+        (
+            lambda t: t.update({STEM + "mlp.c_fc.lora_magnitude_vector": torch.ones(64)}),
+            "does not belong to a LoRA",
+        ),
+        (
+            lambda t: t.update({STEM.replace("1", "9" * 40) + "mlp.c_fc.lora_A.weight": torch.ones(1)}),
+            "belong",
+        ),
+        (lambda t: t.clear(), "has no tensors"),
+    ],
+)
+def test_factors_that_are_missing_or_of_another_shape_are_refused(base, tmp_path, change, complaint):
+    theirs_saved(base, tmp_path)
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    change(tensors)
+    save_file(tensors, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(CheckpointError, match=complaint):
+        load_peft(base, tmp_path)
+
+
+def test_our_own_note_is_checked_too(base, tmp_path):
+    save_peft(attach_and_stir(base, LoRA(rank=2)), tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    tensors = load_file(tmp_path / "adapter_model.safetensors")
+    for note in (
+        "[" * 100_000,
+        "[]",
+        "{}",
+        '{"settings": 3}',
+        '{"settings": {"rank": "2"}}',
+        '{"settings": {"x": 1}}',
+    ):
+        save_file(tensors, tmp_path / "adapter_model.safetensors", metadata={"minilm": note})
+        with pytest.raises(CheckpointError, match="does not fit this model"):
+            load_peft(base, tmp_path)
+    note = json.dumps({"settings": {"rank": 2, "targets": ["query", "up"]}})
+    save_file(tensors, tmp_path / "adapter_model.safetensors", metadata={"minilm": note})
+    with pytest.raises(
+        CheckpointError, match=r"c_attn.lora_A.weight should hold \(2, 16\), but holds \(4, 16\)"
+    ):
+        load_peft(base, tmp_path)
+
+
+def test_a_prefix_of_other_sizes_is_refused(base, tmp_path):
+    save_peft(attach_and_stir(base, Prefix(length=3, hidden=8, shift_positions=True)), tmp_path)
+    (tmp_path / MANIFEST).unlink()
+    right = json.loads((tmp_path / "adapter_config.json").read_text())
+    for change in (
+        {"num_virtual_tokens": 2 * 10**9},
+        {"num_virtual_tokens": "3"},
+        {"num_attention_heads": 4},
+    ):
+        (tmp_path / "adapter_config.json").write_text(json.dumps(right | change))
+        with pytest.raises(CheckpointError, match="does not fit this model"):
+            load_peft(base, tmp_path)
+
+
+def test_what_is_not_finite_or_not_tuned_is_not_saved_for_peft(base, tmp_path):
+    tuned = attach_and_stir(base, LoRA(rank=2))
+    with torch.no_grad():
+        tuned.attachments["lora"].changes["query-1"].B[0, 0] = float("nan")
+    with pytest.raises(SaveError, match=r"lora_B\.weight holds NaN"):
+        save_peft(tuned, tmp_path / "a")
+    for wrong in (base, None, "lora"):
+        with pytest.raises(ValueError, match="must be a tuned model"):
+            save_peft(wrong, tmp_path / "a")
+        with pytest.raises(ValueError, match="must be a"):
+            to_transformers(wrong if wrong is not base else tuned)
+        with pytest.raises(ValueError, match="must be a GPT2LMHeadModel"):
+            from_transformers(wrong)
+    for wrong in (None, "model", tuned):
+        with pytest.raises(ValueError, match="model must be a MiniLM"):
+            load_peft(wrong, tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import sys
 import warnings
 from itertools import accumulate
@@ -168,11 +169,17 @@ def model(tokenizer: BPETokenizer, folder) -> dict:
     return json.loads(tokenizer.save(folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
 
 
-def test_a_saved_file_is_what_tokenizers_saves_to_the_letter(shakespeare, tmp_path):
+def test_a_saved_file_is_what_tokenizers_saves_but_for_one_line(shakespeare, tmp_path):
+    """The line is a digest, in the decoder; `tokenizers` reads the file and saves it again without."""
     tokenizer, reference = shakespeare
     reference.save(str(tmp_path / "theirs.json"))
     tokenizer.save(tmp_path / "ours.json")
-    assert (tmp_path / "ours.json").read_bytes() == (tmp_path / "theirs.json").read_bytes()
+    ours = (tmp_path / "ours.json").read_text(encoding="utf-8")
+    assert re.sub(r',\n    "minilm_sha256": "[0-9a-f]{64}"', "", ours) == (
+        tmp_path / "theirs.json"
+    ).read_text(encoding="utf-8")
+    Tokenizer.from_file(str(tmp_path / "ours.json")).save(str(tmp_path / "again.json"))
+    assert (tmp_path / "again.json").read_bytes() == (tmp_path / "theirs.json").read_bytes()
 
 
 def test_a_file_of_tokenizers_is_read_wherever_its_special_tokens_stand(tmp_path):

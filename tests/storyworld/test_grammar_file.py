@@ -37,8 +37,8 @@ FAULTS = {
     ),
     "weight is no number": ("    weight: 2", "    weight: two", "must be a number, not 'two'", None),
     "weight is not finite": ("    weight: 2", "    weight: .nan", "must be a number", None),
-    "weights sum to zero": ("{loss: 3, search: 1}", "{loss: 0, search: 0}", "sum to zero", None),
-    "filler weights sum to zero": ("place: [park, parking lot,", "place: [", "sum to zero", None),
+    "weights sum to 0": ("{loss: 3, search: 1}", "{loss: 0, search: 0}", "sum to 0", None),
+    "filler weights sum to 0": ("place: [park, parking lot,", "place: [", "sum to 0", None),
     "slot never bound": ("  place: [", "  food: [jam]\n  place: [", "'food' is never bound", None),
     "form before binding": (
         "- One day, {hero}",

@@ -281,11 +281,14 @@ def test_bad_attributes_are_one_clear_error(base, tokens, method, attribute, com
     ("make", "complaint"),
     [
         (lambda base: attach(base, Auxiliary(feature_layers=3)), "feature_layers is 3, but the base has 2"),
-        (lambda base: Auxiliary(feature_layers=-1), "must not be negative"),
+        (
+            lambda base: Auxiliary(feature_layers=-1),
+            "feature_layers must be a whole number of at least 0, not -1",
+        ),
         (lambda base: Auxiliary(d_model=6, n_head=4), "d_model=6 is not divisible by n_head=4"),
-        (lambda base: Auxiliary(attribute_length=0), "attribute_length must be at least 1"),
+        (lambda base: Auxiliary(attribute_length=0), "attribute_length must be a whole number of at least 1"),
         (lambda base: Auxiliary(columns=(2, 2)), r"first < end, not \(2, 2\)"),
-        (lambda base: Auxiliary(strength=-1), "from 0 .* to 10, not -1"),
+        (lambda base: Auxiliary(strength=-1), "strength must be a number from 0 to 10, not -1"),
         (lambda base: strength(attach(base, PLAIN), 1e6).__enter__(), "to 10, not 1000000"),
         (lambda base: strength(attach(base, PLAIN), {"other": 1}).__enter__(), "'other' has no strength"),
         (lambda base: strength(attach(base, LoRA(rank=2)), 2).__enter__(), "'lora' has no strength"),

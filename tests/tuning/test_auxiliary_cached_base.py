@@ -28,12 +28,12 @@ METHODS = {
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 
 
-def texts(seed: int = 0, n: int = 12) -> Completions:
-    """Texts of different lengths, some of which contain token 0, with which batches are padded."""
+def texts(seed: int = 0, n: int = 12, told: bool = True) -> Completions:
+    """Texts of different lengths, some of which contain token 0, with which batches are padded; told an attribute each."""
     rng = random.Random(seed)
     examples = [([1], rng.choices([0, 0, 2, 3, 4], k=rng.randint(2, 12))) for _ in range(n)]
     attributes = [rng.choices(range(40), k=2) for _ in examples]
-    return Completions(examples, batch_size=4, window=24, attributes=attributes)
+    return Completions(examples, batch_size=4, window=24, attributes=attributes if told else None)
 
 
 class CountRows:
@@ -49,7 +49,8 @@ class CountRows:
 
 def losses(model, steps: int = 12) -> list[float]:
     settings = TrainingConfig(steps=steps, optimizer="adamw", device="cpu")
-    return [record.loss for record in train(model, texts(), settings, progress=False).records]
+    batches = texts(told=model.takes_attribute)
+    return [record.loss for record in train(model, batches, settings, progress=False).records]
 
 
 @every_method
@@ -73,7 +74,7 @@ def test_rows_that_were_kept_are_found_by_the_next_process(base, tmp_path):
     torch.manual_seed(0)
     first = CachedBase(attach(base, METHODS["plain"]), folder=tmp_path)
     expected = losses(first)
-    with open(tmp_path / "rows.bin", "ab") as file:
+    with open(tmp_path / "states.sqlite", "ab") as file:
         file.write(b"half a row, written when the power failed")
     torch.manual_seed(0)
     count = CountRows(base)
@@ -116,7 +117,8 @@ def test_another_layer_or_width_is_not_reused(base, tmp_path):
 @every_method
 def test_texts_are_generated_and_traced_as_without(base, tokens, method):
     tuned = attach_and_stir(base, method)
-    cached, attribute = CachedBase(tuned, width=5), torch.tensor([[7, 3], [12, 5]])
+    cached = CachedBase(tuned, width=5)
+    attribute = torch.tensor([[7, 3], [12, 5]]) if cached.takes_attribute else None
     prompt = tokens[:, :3]
     ours = generate(cached, prompt, 12, temperature=0, attribute=attribute)
     assert torch.equal(ours, generate(tuned, prompt, 12, temperature=0, attribute=attribute))
@@ -137,7 +139,7 @@ def test_methods_inside_the_base_are_refused(base, method):
 
 @pytest.mark.parametrize("width", [0, CONFIG.context_length + 1])
 def test_a_width_that_no_row_has_is_refused(base, width):
-    with pytest.raises(ValueError, match="width must lie in 1 .. 24"):
+    with pytest.raises(ValueError, match="width must be a whole number from 1 to 24"):
         CachedBase(attach(base, METHODS["plain"]), width=width)
 
 

@@ -94,9 +94,9 @@ def test_a_row_that_has_stopped_stays_so(base, tokens):
         (lambda base, tokens: PPLM().generate(base, tokens, (40,), 3), "token id 40 is outside"),
         (lambda base, tokens: PPLM().generate(base, tokens, BAG, 17), "fit into a window of 24"),
         (lambda base, tokens: PPLM().generate(base, tokens, BAG, 0), "at least one new token"),
-        (lambda base, tokens: PPLM(steps=-1), "steps must not be negative, but is -1"),
-        (lambda base, tokens: PPLM(fusion=1.5), r"fusion must lie in \[0, 1\], not 1.5"),
-        (lambda base, tokens: PPLM(top_k=0), "top_k must be at least 1"),
+        (lambda base, tokens: PPLM(steps=-1), "steps must be a whole number of at least 0, not -1"),
+        (lambda base, tokens: PPLM(fusion=1.5), "fusion must be a number from 0 to 1, not 1.5"),
+        (lambda base, tokens: PPLM(top_k=0), "top_k must be a whole number of at least 1"),
     ],
 )
 def test_bad_input_is_one_clear_error(base, tokens, call, complaint):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,8 +11,8 @@ from minilm import MiniLM, generate, trace
 from minilm.objectives import NextToken
 from minilm.training import TrainingConfig, train
 from minilm.tuning import METHODS, Adapter, BitFit, FullFineTuning, LoRA, Method, Prefix, Prompt, attach
+from tests.tuning.conftest import CONFIG, attach_and_stir
 from tests.tuning.conftest import METHODS as CASES
-from tests.tuning.conftest import attach_and_stir
 
 CHANGES_AT_ONCE = {"mam", "inducer-gating", "side"}
 STARTS_AS_BASE = [
@@ -96,11 +98,10 @@ def test_count_agrees_with_the_tensors(base, method):
 def test_several_tuned_models_stand_on_one_base(base, tokens):
     one, other = attach_and_stir(base, LoRA(rank=2)), attach_and_stir(base, Prefix(length=2))
     assert one.base is other.base is base
-    alone = one(tokens).logits
-    other(tokens)
+    alone, others = one(tokens).logits, other(tokens).logits
     assert torch.equal(one(tokens).logits, alone)
     one.detach()
-    assert not any(weight.requires_grad for weight in base.parameters())  # the other still holds it
+    assert torch.equal(other(tokens).logits, others)
     other.detach()
     assert all(weight.requires_grad for weight in base.parameters())
 
@@ -112,9 +113,18 @@ def test_a_tuned_model_that_is_forgotten_lets_go_of_its_base(base):
     assert all(weight.requires_grad for weight in base.parameters())
 
 
-def test_the_base_keeps_its_dropout_off_unless_it_is_trained_itself(base):
-    assert not attach(base, LoRA(rank=2)).train().base.training
-    assert attach(base, FullFineTuning()).train().base.training
+@pytest.mark.parametrize(
+    ("method", "drops"),
+    [(LoRA(rank=2), False), (Prefix(2), False), (FullFineTuning(), True), (BitFit(), True)],
+)
+@pytest.mark.parametrize("mode", [True, False])
+def test_the_bases_dropout_is_off_unless_its_own_weights_are_trained(tokens, method, drops, mode):
+    base = MiniLM(replace(CONFIG, dropout=0.5)).train(mode)
+    tuned = attach(base, method).train()
+    assert torch.equal(tuned(tokens).logits, tuned(tokens).logits) != drops
+    assert torch.equal(tuned.eval()(tokens).logits, tuned(tokens).logits)
+    assert tuned.detach().training is mode  # the base's own mode is nobody else's business
+    assert all(module.training is mode for module in base.modules())
 
 
 def test_moving_a_tuned_model_moves_its_base(base):
@@ -127,7 +137,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
     [
         (
             lambda base: attach(base, LoRA(targets=("query", "gate"))),
-            "no target 'gate'; the linear maps are query, key",
+            "each of targets must be one of query, key.* not 'gate'",
         ),
         (lambda base: attach(base, LoRA(rank=17)), "rank 17 exceeds 16, the rank of the query map"),
         (lambda base: attach(base, LoRA(rank=0)), "at least 1, not 0"),
@@ -137,7 +147,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
             lambda base: attach(base, Prefix(length=30, shift_positions=True)),
             "30 virtual positions leave no room",
         ),
-        (lambda base: attach(base, Prefix(length=0)), "a length of 0 leaves nothing to train"),
+        (lambda base: attach(base, Prefix(length=0)), "length must be a whole number of at least 1, not 0"),
         (lambda base: attach(base, Prompt(length=2, init=(1, 99))), "token id 99 is outside the vocabulary"),
         (
             lambda base: attach(base, Prompt(length=2, init=(1,))),
@@ -146,7 +156,7 @@ def test_moving_a_tuned_model_moves_its_base(base):
         (lambda base: attach(base, Prefix(init="words")), "init must be one of random or 8 token ids"),
         (
             lambda base: attach(base, Adapter(placement="beside")),
-            "no placement 'beside'; choose from pfeiffer",
+            "placement must be one of pfeiffer, .*, not 'beside'",
         ),
         (lambda base: attach(base, [LoRA(), LoRA()]), "two methods are called 'lora': give them names"),
         (lambda base: attach(base, []), "nothing to attach"),

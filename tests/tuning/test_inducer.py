@@ -374,12 +374,15 @@ def test_saved_and_loaded_it_is_the_same(base, tokens, method: Method, tmp_path)
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda: Inducer(key_bottleneck=-1), "key_bottleneck must be at least 0, not -1"),
-        (lambda: Inducer(value_bottleneck=0), "value_bottleneck must be at least 1, not 0"),
-        (lambda: Inducer(init="zero"), "no init 'zero'; choose from identity, reference"),
+        (lambda: Inducer(key_bottleneck=-1), "key_bottleneck must be a whole number of at least 0, not -1"),
+        (lambda: Inducer(value_bottleneck=0), "value_bottleneck must be a whole number of at least 1, not 0"),
+        (lambda: Inducer(init="zero"), "init must be one of identity, reference, not 'zero'"),
         (lambda: Inducer(query_rank=2, query_dropout=1.0), "dropout must lie in"),
-        (lambda: MAMInducer(bottleneck=0), "bottleneck must be at least 1, not 0"),
-        (lambda: MAMInducer(value_bottleneck=0), "value_bottleneck must be at least 1, not 0"),
+        (lambda: MAMInducer(bottleneck=0), "bottleneck must be a whole number of at least 1, not 0"),
+        (
+            lambda: MAMInducer(value_bottleneck=0),
+            "value_bottleneck must be a whole number of at least 1, not 0",
+        ),
         (lambda: attach(small_model(), Inducer()).merge(), "InducerAttachment cannot be merged"),
     ],
 )

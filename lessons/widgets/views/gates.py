@@ -1,11 +1,13 @@
-"""A text coloured by its gates: for each token, the share of attention that goes to what a method added."""
+"""A text colored by its gates: for each token, the fraction of attention that goes to what a method added."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lessons.widgets.views.markup import Markup, percent, tag, view
+from lessons.widgets.views.markup import Markup, tag, view
+from lessons.widgets.views.numbers import percent
+from lessons.widgets.views.parts import heading, scale
 from lessons.widgets.views.tokens import token
 
 
@@ -14,45 +16,40 @@ class Gates:
     """One model's gates over a text."""
 
     name: str
-    """The model."""
+    """Name of the model."""
     tokens: Sequence[bytes]
     """The text."""
     gates: Sequence[float]
-    """A share 0..1 for each token."""
+    """One gate 0..1 for each token."""
 
     @property
-    def mean(self) -> float:
-        """Over all tokens."""
-        return sum(self.gates) / len(self.gates)
+    def average(self) -> str:
+        """The mean gate over all tokens, in words."""
+        return f"{self.name}: {percent(sum(self.gates) / len(self.gates))} on average"
 
 
-def gates_view(seen: Sequence[Gates], where: str) -> Markup:
+def gates_view(models: Sequence[Gates], where: str, cut: str = "") -> Markup:
     """The text once for each model.
 
     Args:
         where: layer and heads, in words.
+        cut: which part of the text is shown, in words; empty for all of it.
     """
-    scale = [tag("i", class_="token", style=f"--v:{share}") for share in range(0, 101, 10)]
-    head = tag(
-        "div",
-        tag("h3", "Attention that goes to what was added"),
-        tag("span", where, class_="quiet"),
-        tag("span", "0 ", *scale, " all", class_="quiet"),
-        class_="head",
-    )
-    return view("gates", describe(seen, where), head, *(_text(each) for each in seen), sheets=("gates",))
+    legend = scale("0 ", " all", kind="quiet")
+    head = heading("Attention that goes to what was added", where, cut, legend)
+    return view("gates", describe(models, where), head, *(_text(each) for each in models), sheets=("gates",))
 
 
-def describe(seen: Sequence[Gates], where: str) -> str:
+def describe(models: Sequence[Gates], where: str) -> str:
     """The text alternative."""
-    means = "; ".join(f"{each.name}: {percent(each.mean)} in the mean" for each in seen)
+    means = "; ".join(each.average for each in models)
     return f"Attention that goes to what was added, {where}. {means}."
 
 
-def _text(seen: Gates) -> Markup:
-    words = [
+def _text(model: Gates) -> Markup:
+    words = (
         token(text, gate, title=f"{percent(gate)} of the attention")
-        for text, gate in zip(seen.tokens, seen.gates, strict=True)
-    ]
-    name = tag("h4", f"{seen.name}: {percent(seen.mean)} in the mean")
-    return tag("div", name, tag("div", *words, class_="text", dir="ltr"), class_="model")
+        for text, gate in zip(model.tokens, model.gates, strict=True)
+    )
+    text = tag("div", *words, class_="text", dir="ltr")
+    return tag("div", tag("h4", model.average), text, class_="model")

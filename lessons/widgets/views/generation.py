@@ -1,4 +1,4 @@
-"""A generated text as one looks at it: each token shaded by its probability, and what could have stood in its place."""
+"""A generated text: each token shaded by the probability it was drawn with, beside the other candidates."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lessons.widgets.views.markup import Markup, fixed, join, number, percent, tag, view
-from lessons.widgets.views.tokens import isolated, spoken, token, visible
-
-_NOTHING = [tag("p", "Nothing is written yet.", class_="quiet")]
+from lessons.widgets.views.annotated import Annotated, annotated, panel
+from lessons.widgets.views.markup import Markup, tag, view
+from lessons.widgets.views.numbers import fixed, number, percent
+from lessons.widgets.views.parts import heading, scale
+from lessons.widgets.views.tokens import isolated, spoken
 
 
 @dataclass(frozen=True)
@@ -29,37 +30,39 @@ class Drawn:
 
     token: Candidate
     others: Sequence[Candidate] = ()
-    """The likeliest candidates, the drawn one among them if it is likely enough; likeliest first."""
+    """The most probable candidates in order; the drawn token is among them if it is probable enough."""
     entropy: float | None = None
-    """Of the model's distribution, in bits."""
+    """Entropy of the model's distribution, in bits."""
 
 
 def generation_view(prompt: str, drawn: Sequence[Drawn], settings: str = "") -> Markup:
     """The text with its candidates.
 
     Args:
-        prompt: what was given; it has no probability here.
-        settings: how it was drawn, in a few words.
+        prompt: the text that was continued; it has no probabilities here.
+        settings: how the tokens were drawn, in a few words.
     """
-    shown = [_drawn(each, number) for number, each in enumerate(drawn)]
-    body = [_given(prompt), *shown] if prompt or shown else _NOTHING
-    foot = tag("div", _scale(), tag("span", _verdict(drawn), class_="quiet"), class_="foot")
-    parts = [
-        tag("div", tag("h3", "Generated text"), tag("span", settings, class_="quiet"), class_="head"),
-        tag("div", tag("div", *body, class_="text", dir="ltr"), foot, class_="telling"),
-    ]
-    return view("generation", describe(prompt, drawn), *parts, sheets=("panels", "generation"))
+    text = annotated(
+        [_annotate(each, index) for index, each in enumerate(drawn)],
+        0,
+        scale("drawn with probability 0", "1"),
+        tag("span", _in_words(drawn), class_="quiet"),
+        prompt=prompt,
+        empty="Nothing is written yet.",
+    )
+    head = heading("Generated text", settings)
+    return view("generation", describe(prompt, drawn), head, text, sheets=("annotated", "generation"))
 
 
 def describe(prompt: str, drawn: Sequence[Drawn]) -> str:
     """The text alternative."""
     texts = (each.token.text for each in drawn)
     made = b"".join(t if isinstance(t, bytes) else t.encode("utf-8", "replace") for t in texts)
-    return f"Generated text. Prompt: {spoken(prompt)}. Continuation: {spoken(made)}. {_verdict(drawn)}"
+    return f"Generated text. Prompt: {spoken(prompt)}. Continuation: {spoken(made)}. {_in_words(drawn)}"
 
 
-def _verdict(drawn: Sequence[Drawn]) -> str:
-    """How likely the continuation is to the model itself."""
+def _in_words(drawn: Sequence[Drawn]) -> str:
+    """How probable the continuation is to the model itself."""
     believed = [each.token.believed for each in drawn if each.token.believed > 0]
     if not believed:
         return ""
@@ -67,33 +70,14 @@ def _verdict(drawn: Sequence[Drawn]) -> str:
     return f"{len(drawn)} tokens; to the model itself, {number(nats / math.log(2))} bits each"
 
 
-def _scale() -> Markup:
-    steps = [tag("i", class_="token", style=f"--v:{share}") for share in range(0, 101, 10)]
-    return tag("span", "drawn with probability 0", *steps, "1", class_="scale")
+def _annotate(each: Drawn, index: int) -> Annotated:
+    drawn = each.token
+    label = f"{spoken(drawn.text)}, drawn with probability {percent(drawn.drawable)}"
+    return Annotated(drawn.text, drawn.drawable, label, _panel(each, index))
 
 
-def _drawn(each: Drawn, number: int) -> Markup:
-    label = f"{spoken(each.token.text)}, drawn with probability {percent(each.token.drawable)}"
-    kind = "token shown" if number == 0 else "token"
-    box = token(each.token.text, each.token.drawable, _panel(each, number), class_=kind, tabindex="0", role="note",
-                aria_label=label)  # fmt: skip
-    return join(box, "\n" if _breaks(each.token.text) else None)
-
-
-def _given(prompt: str) -> Markup:
-    return tag(
-        "span",
-        *(join(visible(line), "\n" if _breaks(line) else None) for line in prompt.splitlines(True)),
-        class_="given",
-    )
-
-
-def _breaks(text: str | bytes) -> bool:
-    return (b"\n" if isinstance(text, bytes) else "\n") in text
-
-
-def _panel(each: Drawn, number: int) -> Markup:
-    """The candidates of one token; that of the first token shows until another is pointed at."""
+def _panel(each: Drawn, index: int) -> Markup:
+    """The candidates of one token."""
     drawn = each.token
     listed = list(each.others)
     if listed and not any(other.text == drawn.text for other in listed):
@@ -101,13 +85,12 @@ def _panel(each: Drawn, number: int) -> Markup:
     reach = max((max(other.believed, other.drawable) for other in listed), default=1.0) or 1.0
     rows = [_row(other, other.text == drawn.text, reach) for other in listed]
     entropy = "" if each.entropy is None else f" · entropy {each.entropy:.1f} bits"
-    name = tag("bdi", f"token {number + 1}{entropy}")
-    head = tag("b", name, tag("i", "drawn from"), tag("u", "model"), class_="keys")
-    return tag("span", head, *rows, class_="panel", aria_hidden="true")
+    name = tag("bdi", f"token {index + 1}{entropy}")
+    return panel(tag("b", name, tag("i", "drawn from"), tag("u", "model"), class_="keys"), *rows)
 
 
 def _row(candidate: Candidate, is_drawn: bool, reach: float) -> Markup:
-    """A candidate with its bars, which are full at `reach`."""
+    """A candidate with its two bars, which are full at the probability `reach`."""
     bars = f"--p:{fixed(100 * candidate.drawable / reach)}%;--q:{fixed(100 * candidate.believed / reach)}%"
     figures = (tag("i", percent(candidate.drawable or None)), tag("u", percent(candidate.believed)))
     kind = "drawn" if is_drawn else None

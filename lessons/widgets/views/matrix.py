@@ -1,14 +1,15 @@
-"""A matrix of weights as a picture: a few strokes for each shade, which stays small and sharp at any size."""
+"""A matrix of weights as an SVG picture: one path for each shade, which is small and stays sharp at any size."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
 from lessons.widgets.views.markup import Markup, tag
 
 Matrix = Sequence[Sequence[float]]
-"""(T, S) weights of one head; S counts memory slots first, then the T tokens. Rows sum to 1."""
+"""(T, S) attention weights of one head; S counts memory slots first, then the T tokens. Rows sum to 1."""
 Cell = tuple[int, int]
 """A row and a column."""
 
@@ -16,7 +17,13 @@ N_SHADE, FAINTEST = 20, 0.005
 
 
 def cells(rows: Matrix, n_slot: int, faintest: float = FAINTEST, n_shade: int = N_SHADE) -> Markup:
-    """The matrix as an SVG of one path for each shade, slots in a colour of their own; fainter weights are left out."""
+    """The matrix as an SVG of one path for each shade.
+
+    Args:
+        n_slot: columns of memory slots, which come first and have a color of their own.
+        faintest: smaller weights are left out.
+        n_shade: number of shades.
+    """
     n_key = len(rows[0]) if rows else 1
     shades: dict[tuple[bool, int], list[Cell]] = defaultdict(list)
     for i, row in enumerate(rows):
@@ -32,27 +39,25 @@ def cells(rows: Matrix, n_slot: int, faintest: float = FAINTEST, n_shade: int = 
         )
         for (is_slot, level), painted in sorted(shades.items())
     )
-    return tag(
-        "svg",
-        *paths,
-        viewBox=f"0 -.5 {n_key} {max(len(rows), 1)}",
-        preserveAspectRatio="none",
-        shape_rendering="crispEdges",
-    )
+    box = f"0 -.5 {n_key} {max(len(rows), 1)}"
+    return tag("svg", *paths, viewBox=box, preserveAspectRatio="none", shape_rendering="crispEdges")
 
 
 def _strokes(painted: Sequence[Cell]) -> str:
-    """A path of strokes one wide, one for each run of cells of a row: each begins where the last one ended."""
-    path, at = [], (0, 0)
+    """A path of strokes, one for each run of neighboring cells in a row; each move is relative to the last stroke's end."""
+    moves: list[str] = []
+    lengths: list[int] = []
+    at = (0, 0)
     for i, j in painted:
-        if path and (i, j) == at:
-            path[-1][1] += 1
+        if moves and (i, j) == at:
+            lengths[-1] += 1
         else:
-            path.append([f"m{j - at[1]} {i - at[0]}", 1])
+            moves.append(f"m{j - at[1]} {i - at[0]}")
+            lengths.append(1)
         at = (i, j + 1)
-    return "".join(f"{move}h{length}" for move, length in path)
+    return "".join(f"{move}h{length}" for move, length in zip(moves, lengths, strict=True))
 
 
 def shade(weight: float) -> float:
-    """Place on the scale of shades: the root, so that a weight spread over many tokens can still be seen."""
-    return max(weight, 0.0) ** 0.5
+    """Shade 0..1 of a weight: its square root, so that small weights are still visible."""
+    return math.sqrt(max(weight, 0.0))

@@ -1,4 +1,4 @@
-"""Line charts that fill any width: curves as stretched SVG, everything with letters as HTML that is never stretched."""
+"""Line charts that fill any width: the curves are stretched SVG, all text is HTML, which is never stretched."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from lessons.widgets.views.markup import Markup, fixed, tag
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from lessons.widgets.views.markup import Markup, tag
+from lessons.widgets.views.numbers import fixed
 
 WIDTH, HEIGHT = 1000.0, 300.0
-"""Size of the SVG's own coordinates; on the page it takes any."""
+"""Size in the SVG's own coordinates; the page stretches it to any size."""
 SMALLEST = 1e-200
-"""Smaller numbers have no place on a logarithmic axis."""
+"""Smaller numbers cannot be placed on a logarithmic axis."""
 
 
 @dataclass(frozen=True)
@@ -20,21 +24,13 @@ class Line:
     """A curve."""
 
     x: Sequence[float]
-    """Ascending; values that are no numbers leave a gap."""
+    """Positions, ascending."""
     y: Sequence[float]
-    """As many."""
-    colour: str
-    """Any CSS colour."""
+    """Values, one for each position; NaN and infinity leave a gap."""
+    color: str
+    """Any CSS color."""
     kind: str = "line"
     """"line", "faint" (what a line smooths), or "dots" (a line with its points)."""
-
-
-@dataclass(frozen=True)
-class Level:
-    """A labelled horizontal line."""
-
-    y: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -44,13 +40,13 @@ class Mark:
     x: float
     y: float
     label: str
-    colour: str
-    """Any CSS colour."""
+    color: str
+    """Any CSS color."""
 
 
 @dataclass(frozen=True)
 class Axis:
-    """From values to places on a chart."""
+    """Maps values to positions along one side of a chart."""
 
     low: float
     high: float
@@ -71,20 +67,18 @@ class Axis:
 
     def ticks(self, count: int = 4) -> list[float]:
         """Up to about `count` round values on the axis, in order."""
-        return (
-            _log_ticks(self.low, self.high, count) if self.log else _round_ticks(self.low, self.high, count)
-        )
+        return (_log_ticks if self.log else _round_ticks)(self.low, self.high, count)
 
 
 def axis_for(values: Sequence[float], log: bool = False, include: Sequence[float] = ()) -> Axis:
-    """An axis that shows all values that are numbers, with a little air; (0, 1) or (0.1, 1) where there are none."""
+    """An axis that shows all finite values, with a small margin; (0, 1) or (0.1, 1) where there are none."""
     known = [v for v in [*values, *include] if math.isfinite(v) and (v > SMALLEST or not log)]
     low, high = (min(known), max(known)) if known else (0.1 if log else 0.0, 1.0)
     if log:
         spread = max((high / low) ** 0.06, 1.05)
         return Axis(low / spread, high * spread, log)
-    air = 0.06 * (high - low) or max(abs(high) * 0.1, 1e-9)
-    return Axis(low - air, high + air)
+    margin = 0.06 * (high - low) or max(abs(high) * 0.1, 1e-9)
+    return Axis(low - margin, high + margin)
 
 
 def chart(
@@ -95,7 +89,7 @@ def chart(
     *,
     title: str = "",
     keys: Sequence[tuple[str, str]] = (),
-    levels: Sequence[Level] = (),
+    levels: Sequence[tuple[float, str]] = (),
     marks: Sequence[Mark] = (),
     readouts: Sequence[tuple[float, str]] = (),
     small: bool = False,
@@ -104,9 +98,10 @@ def chart(
 
     Args:
         label: the text alternative.
-        title: stands above it.
-        keys: (colour, text) of what the lines are.
-        readouts: (x, text) ascending; the one nearest to the pointer is shown.
+        title: shown above the chart.
+        keys: (color, text) for each kind of line.
+        levels: (y, text) of labeled horizontal lines.
+        readouts: (x, text) in ascending order; the one nearest to the pointer is shown.
         small: one of several side by side: lower, with fewer ticks.
     """
     ticks = y.ticks(3 if small else 5)
@@ -122,7 +117,7 @@ def chart(
 
 
 def thin(x: Sequence[float], y: Sequence[float], most: int = 200) -> tuple[list[float], list[float]]:
-    """At most `most` points: means of neighbours, which also smooths. Short curves stay as they are."""
+    """At most `most` points: means of neighbors, which also smooths. Short curves stay as they are."""
     if len(x) <= most:
         return list(x), list(y)
     edges = [round(i * len(x) / most) for i in range(most + 1)]
@@ -131,7 +126,7 @@ def thin(x: Sequence[float], y: Sequence[float], most: int = 200) -> tuple[list[
 
 
 def smooth(y: Sequence[float], width: float = 0.05) -> list[float]:
-    """Mean over each value's neighbourhood, `width` of the curve wide; at the ends it narrows, so nothing lags behind."""
+    """Moving average over a fraction `width` of the curve. The window stays symmetric: it narrows towards the ends."""
     sums = [0.0, *accumulate(y)]
     reach = [min(round(width * len(y) / 2), i, len(y) - 1 - i) for i in range(len(y))]
     return [(sums[i + r + 1] - sums[i - r]) / (2 * r + 1) for i, r in enumerate(reach)]
@@ -142,16 +137,16 @@ def _curves(lines: Sequence[Line], x: Axis, y: Axis, ticks: Sequence[float]) -> 
     drawn = [tag("path", d=grid, class_="grid")]
     for line in lines:
         points = _points(line, x, y)
-        drawn.append(tag("path", d=_path(points), class_=line.kind, stroke=line.colour))
+        drawn.append(tag("path", d=_path(points), class_=line.kind, stroke=line.color))
         if line.kind == "dots" or sum(point is not None for point in points) == 1:
             dots = "".join(f"M{p}h0" for p in points if p)
-            drawn.append(tag("path", d=dots, class_="points", stroke=line.colour))
+            drawn.append(tag("path", d=dots, class_="points", stroke=line.color))
     box = f"0 0 {fixed(WIDTH)} {fixed(HEIGHT)}"
     return tag("svg", *drawn, viewBox=box, preserveAspectRatio="none", aria_hidden="true")
 
 
 def _points(line: Line, x: Axis, y: Axis) -> list[str | None]:
-    """Coordinates of a curve's points, None where it has a gap."""
+    """Coordinates of a curve's points; None where it has a gap."""
     places = (
         (x.place(a), y.place(b)) if math.isfinite(b) else None for a, b in zip(line.x, line.y, strict=True)
     )
@@ -168,29 +163,29 @@ def _path(points: Sequence[str | None]) -> str:
 
 
 def _down(place: float) -> str:
-    """A height 0..1 as an SVG coordinate, which counts from the top; far beyond the frame it stays near it."""
+    """A height 0..1 as an SVG coordinate, which counts from the top; it is clipped a little outside of the frame."""
     return fixed(HEIGHT * (1 - min(max(place, -1.0), 2.0)))
 
 
-def _levels(levels: Sequence[Level], y: Axis) -> list[Markup]:
+def _levels(levels: Sequence[tuple[float, str]], y: Axis) -> list[Markup]:
     return [
-        tag("div", tag("span", level.label), class_="level", style=f"bottom:{fixed(100 * y.place(level.y))}%")
-        for level in levels
+        tag("div", tag("span", text), class_="level", style=f"bottom:{fixed(100 * y.place(at))}%")
+        for at, text in levels
     ]
 
 
 def _marks(marks: Sequence[Mark], x: Axis, y: Axis) -> list[Markup]:
-    """Names stand on the side where there is room."""
+    """Points with their names, each on the side where there is room."""
     places = [(x.place(mark.x), y.place(mark.y)) for mark in marks]
     return [
         tag("div", tag("span", mark.label), class_="mark left" if across > 0.6 else "mark",
-            style=f"left:{fixed(100 * across)}%;bottom:{fixed(100 * up)}%;background:{mark.colour}")
+            style=f"left:{fixed(100 * across)}%;bottom:{fixed(100 * up)}%;background:{mark.color}")
         for mark, (across, up) in zip(marks, places, strict=True)
     ]  # fmt: skip
 
 
 def _strips(readouts: Sequence[tuple[float, str]], x: Axis) -> Markup | None:
-    """Invisible upright strips, each of which shows its text while the pointer is on it."""
+    """Invisible vertical strips, each of which shows its text while the pointer is on it."""
     if not readouts:
         return None
     places = [100 * min(max(x.place(at), 0.0), 1.0) for at, _ in readouts]
@@ -203,7 +198,7 @@ def _strips(readouts: Sequence[tuple[float, str]], x: Axis) -> Markup | None:
 
 
 def _keys(keys: Sequence[tuple[str, str]]) -> Markup:
-    named = (tag("span", tag("i", style=f"background:{colour}"), text, class_="key") for colour, text in keys)
+    named = (tag("span", tag("i", style=f"background:{color}"), text, class_="key") for color, text in keys)
     return tag("span", *named, class_="keys")
 
 
@@ -216,21 +211,19 @@ def _whole(ticks: Sequence[float]) -> list[float]:
 
 
 def _round_ticks(low: float, high: float, count: int) -> list[float]:
-    rough = (high - low) / max(count, 1)
-    magnitude = 10.0 ** math.floor(math.log10(rough))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= rough * 0.999)
-    first, last = math.ceil(low / step), math.floor(high / step)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    ticks = MaxNLocator(max(count, 1), steps=(1, 2, 2.5, 5, 10)).tick_values(low, high)
+    return [tick for tick in np.round(ticks, 12).tolist() if low <= tick <= high]
 
 
 def _log_ticks(low: float, high: float, count: int) -> list[float]:
+    """Powers of ten, or rounder fractions of them where there are too few: those of matplotlib are harder to read."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for multiples in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7)):
         ticks = [m * 10.0**d for d in decades for m in multiples if low <= m * 10.0**d <= high]
         if len(ticks) >= min(count, 3):
             return ticks[:: max(1, -(-len(ticks) // max(count, 2)))]
-    return _round_ticks(low, high, count)  # less than a factor of 1.5: a logarithm is nearly straight there
+    return _round_ticks(low, high, count)  # the ends differ by less than a factor of 1.5: nearly linear
 
 
 def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values)  # fmean would raise for inf - inf

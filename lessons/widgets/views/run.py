@@ -1,10 +1,10 @@
-"""A training run as far as it is known: what the dashboard draws."""
+"""A training run as far as it is known: the data of a dashboard."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from minilm.training import EvaluationRecord, StepRecord
+from minilm.training import EvaluationRecord, StepRecord, TrainingResult
 
 
 @dataclass
@@ -13,12 +13,13 @@ class Run:
 
     name: str = "run 1"
     steps: int = 0
-    """Of how many."""
+    """Total number of steps."""
     state: str = "waiting"
     """One of "waiting", "running", "stopped", "finished", "failed"."""
     records: list[StepRecord] = field(default_factory=list)
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     n_parameter: int = 0
+    """Number of parameters that are trained."""
     settings: str = ""
     """What sets this run apart, in a few words."""
     resumed_at: StepRecord | None = None
@@ -28,14 +29,13 @@ class Run:
 
     @property
     def step(self) -> int:
-        """Steps taken."""
+        """Number of steps taken."""
         return self.records[-1].step if self.records else 0
 
     @property
     def train_loss(self) -> float | None:
-        """Mean of the last steps (at most 20), in nats per token."""
-        last = [record.loss for record in self.records[-20:]]
-        return sum(last) / len(last) if last else None
+        """Mean training loss of the last steps (at most 20), in nats per token."""
+        return TrainingResult(records=self.records).loss if self.records else None
 
     @property
     def held_out(self) -> list[tuple[int, float]]:
@@ -44,12 +44,12 @@ class Run:
 
     @property
     def held_out_loss(self) -> float | None:
-        """Of the last evaluation, in nats per token."""
+        """Loss of the last evaluation on held-out text, in nats per token."""
         return self.held_out[-1][1] if self.held_out else None
 
     @property
     def seconds_left(self) -> float | None:
-        """At the pace so far; None before the first step."""
+        """Estimated from the pace so far; None before the first step."""
         begun = self.resumed_at
         steps, seconds = (begun.step, begun.seconds) if begun else (0, 0.0)
         if self.step <= steps:
@@ -58,11 +58,11 @@ class Run:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Median of the last steps, which one slow step does not move."""
+        """Median of the last steps (at most 20), which one slow step does not change."""
         last = sorted(record.tokens_per_second for record in self.records[-20:])
         return last[len(last) // 2] if last else None
 
-    def gap(self, floor: float | None) -> float | None:
-        """Held-out loss above the floor, as a share of the floor."""
+    def excess(self, floor: float | None) -> float | None:
+        """Held-out loss above the floor, as a fraction of the floor."""
         loss = self.held_out_loss
         return None if loss is None or not floor else loss / floor - 1

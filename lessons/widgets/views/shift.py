@@ -1,4 +1,4 @@
-"""What tuning does to the next token: base, shift and result for any position of a text, and where it does most."""
+"""What tuning does to the next token: base, shift and result at any position of a text."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lessons.widgets.views.markup import Markup, fixed, number, percent, tag, view
-from lessons.widgets.views.tokens import isolated, spoken, token
+from lessons.widgets.views.annotated import Annotated, annotated, panel
+from lessons.widgets.views.markup import Markup, tag, view
+from lessons.widgets.views.numbers import fixed, number, percent
+from lessons.widgets.views.parts import heading, scale
+from lessons.widgets.views.tokens import isolated, spoken
 
 FAINTEST = 0.02
-"""Bits that shade a token fully where no token of the text moves its prediction further."""
+"""The darkest shade stands for at least this divergence, in bits."""
 MUCH = 0.01
-"""Probability that a token gains or loses if its shift counts for the bars' scale; of rarer tokens bars end at the edge."""
+"""A token sets the scale of the bars only if its probability changes by at least this much; longer bars are clipped."""
 
 
 @dataclass(frozen=True)
 class Mover:
-    """A token whose probability tuning moves."""
+    """A token whose probability tuning changes."""
 
     text: str | bytes
     base: float
     """Its probability without tuning."""
     combined: float
-    """And with it."""
+    """Its probability with tuning."""
     exact: float | None = None
     """The shift of its log-probability that would be right, in nats, where it is known."""
 
@@ -41,31 +44,29 @@ class Position:
     divergence: float
     """KL(combined || base) of that prediction, in bits."""
     movers: Sequence[Mover]
-    """The tokens that move most, by moved probability."""
+    """The tokens whose probability changes most, in order."""
 
 
-def shift_view(positions: Sequence[Position], chosen: int, settings: str = "") -> Markup:
-    """The text, shaded by how much the next prediction moves, and the movers of one position.
+def shift_view(positions: Sequence[Position], chosen: int, settings: str = "", cut: str = "") -> Markup:
+    """The text, shaded by how much the next prediction changes, and the movers of each position.
 
     Args:
-        chosen: whose movers show until another token is pointed at.
+        chosen: index of the position whose movers show until another token is pointed at.
         settings: model, attribute and strength, in a few words.
+        cut: which part of the text is shown, in words; empty for all of it.
     """
     has_exact = any(mover.exact is not None for position in positions for mover in position.movers)
     reach = _reach(positions)
     most = max([FAINTEST, *(position.divergence for position in positions)])
-    boxes = [
-        _token(each, each.divergence / most, _panel(each, reach, has_exact), i == chosen)
-        for i, each in enumerate(positions)
-    ]
-    head = tag(
-        "div", tag("h3", "Shift of the next token"), tag("span", settings, class_="quiet"), class_="head"
+    text = annotated(
+        [_annotate(each, each.divergence / most, _panel(each, reach, has_exact)) for each in positions],
+        chosen,
+        scale("next prediction moves by 0", f"{number(most, 2)} bits", 20),
+        tag("span", _in_words(positions), class_="quiet"),
+        height=46 + 24 * max((len(position.movers) for position in positions), default=0),
     )
-    foot = tag("div", _scale(most), tag("span", _verdict(positions), class_="quiet"), class_="foot")
-    text = tag("div", *(boxes or [tag("p", "There is no text.", class_="quiet")]), class_="text", dir="ltr")
-    n_row = max((len(position.movers) for position in positions), default=0)
-    body = tag("div", text, foot, class_="telling", style=f"--high:{46 + 24 * n_row}px")
-    return view("shift", describe(positions, chosen), head, body, sheets=("panels", "shift"))
+    head = heading("Shift of the next token", settings, cut)
+    return view("shift", describe(positions, chosen), head, text, sheets=("annotated", "shift"))
 
 
 def describe(positions: Sequence[Position], chosen: int) -> str:
@@ -79,7 +80,7 @@ def describe(positions: Sequence[Position], chosen: int) -> str:
     return f"Shift of the token after {spoken(at.text)}: {number(at.divergence)} bits; {moves}."
 
 
-def _verdict(positions: Sequence[Position]) -> str:
+def _in_words(positions: Sequence[Position]) -> str:
     if not positions:
         return ""
     mean = sum(position.divergence for position in positions) / len(positions)
@@ -87,52 +88,38 @@ def _verdict(positions: Sequence[Position]) -> str:
 
 
 def _reach(positions: Sequence[Position]) -> float:
-    """Nats at which a bar reaches the edge: the largest shift of all that moves much, so that positions can be compared."""
+    """Nats of a full bar: the largest shift of a token that moves much, the same for all positions."""
     movers = [mover for position in positions for mover in position.movers]
     much = [mover for mover in movers if abs(mover.combined - mover.base) >= MUCH] or movers
     shifts = [abs(shift) for m in much for shift in (m.shift, m.exact) if shift is not None]
     return max([s for s in shifts if math.isfinite(s) and s < 25], default=1.0) or 1.0
 
 
-def _scale(most: float) -> Markup:
-    steps = (tag("i", class_="token", style=f"--v:{share}") for share in range(0, 101, 20))
-    return tag("span", "next prediction moves by 0", *steps, f"{number(most, 2)} bits", class_="scale")
-
-
-def _token(position: Position, shade: float, panel: Markup, shown: bool) -> Markup:
+def _annotate(position: Position, shade: float, movers: Markup) -> Annotated:
     label = f"after {spoken(position.text)} the prediction moves by {number(position.divergence)} bits"
-    kind = "token shown" if shown else "token"
-    return token(position.text, shade, panel, class_=kind, tabindex="0", role="note", aria_label=label)
+    return Annotated(position.text, shade, label, movers)
 
 
 def _panel(position: Position, reach: float, has_exact: bool) -> Markup:
+    name = tag("bdi", "after ", isolated(position.text))
     exact = tag("em", "exact") if has_exact else None
-    keys = tag("b", tag("bdi", "after ", isolated(position.text)), tag("u", "base"), tag("s", f"shift, ±{number(reach, 2)} nats"),
-               tag("i", "tuned"), exact, class_="keys")  # fmt: skip
-    rows = [_row(mover, reach, has_exact) for mover in position.movers]
-    return tag("span", keys, *rows, class_="panel with-exact" if has_exact else "panel", aria_hidden="true")
+    keys = tag("b", name, tag("u", "base"), tag("s", f"shift, ±{number(reach, 2)} nats"), tag("i", "tuned"), exact,
+               class_="keys")  # fmt: skip
+    rows = (_row(mover, reach, has_exact) for mover in position.movers)
+    return panel(keys, *rows, kind="panel with-exact" if has_exact else "panel")
 
 
 def _row(mover: Mover, reach: float, has_exact: bool) -> Markup:
     """A token with its probabilities, and its shift as a bar from the middle; the exact shift is a mark on it."""
     share = 50 * max(-1.0, min(1.0, mover.shift / reach))
     style = f"--from:{fixed(50 + min(share, 0))}%;--long:{fixed(abs(share))}%"
-    told = None
-    if has_exact:
-        told = tag("em", _signed(mover.exact))
     mark = None
     if mover.exact is not None:
         mark = tag("q", style=f"left:{fixed(50 + 50 * max(-1.0, min(1.0, mover.exact / reach)))}%")
     bar = tag("s", mark, class_="up" if share >= 0 else "down")
-    return tag(
-        "b",
-        isolated(mover.text),
-        tag("u", percent(mover.base)),
-        bar,
-        tag("i", percent(mover.combined)),
-        told,
-        style=style,
-    )
+    exact = tag("em", _signed(mover.exact)) if has_exact else None
+    before, after = tag("u", percent(mover.base)), tag("i", percent(mover.combined))
+    return tag("b", isolated(mover.text), before, bar, after, exact, style=style)
 
 
 def _signed(nats: float | None) -> str:

@@ -1,7 +1,7 @@
 """One visual language for all views and figures: two themes, one set of scales, one type scale.
 
-A view is drawn once and looks right in both themes: it names colours by role (`--mlm-ink`), and the style sheet gives each
-role its colour in the light theme and in the dark one. JupyterLab and nbconvert say which theme is on
+A view is drawn once and looks right in both themes: it names colors by role (`--mlm-ink`), and the style sheet gives each
+role its color in the light theme and in the dark one. JupyterLab and nbconvert say which theme is on
 (`data-jp-theme-light`), VS Code too (`vscode-dark`); elsewhere the system's preference decides.
 """
 
@@ -12,14 +12,14 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from lessons.widgets.views.colour import mix
+from coloraide import Color
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class Theme:
-    """A colour for every role."""
+    """A color for every role, each written "#rrggbb"."""
 
     paper: str
     """Background of views; zero of both scales."""
@@ -38,18 +38,18 @@ class Theme:
     negative: str
     """Minus one, on the diverging scale."""
     good: str
-    """What went well."""
+    """Success."""
     bad: str
     """Errors."""
     series: tuple[str, ...]
-    """One colour a run, a head, a method: distinct to the colour-blind too."""
+    """One color each for runs, heads or methods: color-blind readers can tell them apart, too."""
 
     def sequential(self, share: float) -> str:
-        """Colour of a share 0..1: paper at 0, even steps to the eye."""
+        """Color of a share 0..1: paper at 0, in steps of equal visual distance."""
         return mix(self.paper, self.strong, share)
 
     def diverging(self, value: float) -> str:
-        """Colour of a value -1..1: paper at 0, the same step of lightness to either side."""
+        """Color of a value -1..1: paper at 0, equally strong on either side."""
         return mix(self.paper, self.positive if value >= 0 else self.negative, abs(value))
 
 
@@ -64,16 +64,26 @@ DARK = Theme(
     series=("#8ebcff", "#fda259", "#21e4b9", "#e068b1", "#9f8fff", "#ae8b0e"),
 )  # fmt: skip
 
-# Where JupyterLab has a colour for a role, a reader's own Jupyter theme decides.
+# Where JupyterLab has a color for a role, a reader's own Jupyter theme decides.
 _JUPYTER = {"paper": "--jp-layout-color0"}
+
+
+def mix(low: str, high: str, share: float) -> str:
+    """The color a share 0..1 of the way from low to high, all written "#rrggbb"; a share beyond the ends is clipped.
+
+    Colors are mixed in OKLab (Ottosson, *A perceptual color space for image processing*, 2020), where equal distances look
+    equally far. CSS mixes in the same space (`color-mix(in oklab, ...)`), so a figure drawn by Python and a view colored by
+    the browser agree.
+    """
+    return Color.interpolate([low, high], space="oklab")(share).convert("srgb").clip().to_string(hex=True)
 
 
 def variables(theme: Theme) -> str:
     """The theme as CSS declarations, `--mlm-ink:#1c2026;...`; series are numbered from 0."""
     roles = {field.name: getattr(theme, field.name) for field in fields(theme) if field.name != "series"}
-    colours = {name: f"var({_JUPYTER[name]},{c})" if name in _JUPYTER else c for name, c in roles.items()}
-    colours |= {f"series-{number}": colour for number, colour in enumerate(theme.series)}
-    return "".join(f"--mlm-{name}:{colour};" for name, colour in colours.items())
+    colors = {name: f"var({_JUPYTER[name]},{c})" if name in _JUPYTER else c for name, c in roles.items()}
+    colors |= {f"series-{number}": color for number, color in enumerate(theme.series)}
+    return "".join(f"--mlm-{name}:{color};" for name, color in colors.items())
 
 
 @functools.cache
@@ -85,22 +95,19 @@ def style(*sheets: str) -> str:
         f'body[data-jp-theme-light="true"] .minilm,body.vscode-light .minilm{{{variables(LIGHT)}}}',
         f'body[data-jp-theme-light="false"] .minilm,body.vscode-dark .minilm{{{variables(DARK)}}}',
     ]
-    sheet = "".join(minify(_read(name)) for name in ("common", *sheets))
-    # Twice, to outweigh what JupyterLab says about paragraphs, lists and tables. A view's own rules keep outweighing the
-    # shared ones, which another view further down the page repeats.
+    files = (FOLDER / f"{name}.css" for name in ("common", *sheets))
+    sheet = "".join(minify(file.read_text(encoding="utf-8")) for file in files)
+    # The class is written twice, to outweigh JupyterLab's rules for paragraphs, lists and tables. A view's own rules still
+    # outweigh the shared ones, which another view further down the page repeats.
     return "".join(rules) + re.sub(r"\.minilm(?=[ .])", ".minilm.minilm", sheet)
 
 
 def series(number: int) -> str:
-    """CSS colour of the run, head or method with this number; they repeat when there are more than colours."""
+    """CSS color of the run, head or method with this number; colors repeat when there are more numbers than colors."""
     return f"var(--mlm-series-{number % len(LIGHT.series)})"
 
 
 def minify(css: str) -> str:
-    """Without comments and the blanks that only people need."""
+    """CSS without comments and unneeded blanks."""
     css = re.sub(r"/\*.*?\*/|\s+", " ", css, flags=re.DOTALL)
     return re.sub(r"\s*([{};,>])\s*|(?<=:) ", r"\1", css).strip()
-
-
-def _read(name: str) -> str:
-    return (FOLDER / f"{name}.css").read_text(encoding="utf-8")

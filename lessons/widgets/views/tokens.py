@@ -1,15 +1,21 @@
-"""The one way to draw a token: what is invisible gets a sign, what could harm the page or its layout is disarmed."""
+"""The one way to draw a token: invisible characters get a sign, and nothing in it can harm the page or its layout."""
 
 from __future__ import annotations
 
 import unicodedata
 
-from lessons.widgets.views.markup import Markup, escape, tag
+from lessons.widgets.views.markup import CODE_FORM, Codes, Markup, escape, tag
 
 SIGNS = {" ": "␣", "\n": "↵", "\r": "␍", "\t": "⇥"}
-"""What stands for characters that leave no mark."""
+"""Signs shown in place of blanks, line ends and tabs."""
 
-_NO_SHAPE = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"}
+_SIGN = '<i class="sign">{}</i>'
+_IN_TOKEN, _IN_PROSE, _SPOKEN = (
+    Codes(CODE_FORM, "", "Zs"),
+    Codes(CODE_FORM, " \n\t", "Zs"),
+    Codes("[{}]", " ", "Zs"),
+)
+_IN_TOKEN.update({ord(character): _SIGN.format(sign) for character, sign in SIGNS.items()})
 
 
 def visible(token: str | bytes) -> Markup:
@@ -20,47 +26,36 @@ def visible(token: str | bytes) -> Markup:
     """
     text = token.decode("utf-8", "surrogateescape") if isinstance(token, bytes) else token
     if text.isascii() and text.isprintable() and " " not in text:
-        return escape(text)  # the common case, without a look at every character
-    return tag("bdi", *(_character(character, at) for at, character in enumerate(text)))
+        return escape(text)  # the common case needs no element
+    return _element(text, _IN_TOKEN)
 
 
 def prose(text: str) -> Markup:
-    """A running text as HTML: blanks and line ends stay what they are, anything else without a shape is shown as its code."""
-    return tag("bdi", *(c if c in " \n\t" else _character(c, at) for at, c in enumerate(text)))
+    """A running text as HTML: blanks and line ends stay what they are, other characters without a shape become their code."""
+    return _element(text, _IN_PROSE)
 
 
 def isolated(token: str | bytes) -> Markup:
-    """The same, always as one element of its own."""
+    """A token's text as HTML, always as one `bdi` element."""
     shown = visible(token)
     return shown if shown.startswith("<bdi>") else tag("bdi", shown)
 
 
 def spoken(token: str | bytes) -> str:
-    """A token's text for a text alternative: quoted, with escapes for what cannot be read out."""
+    """A token's text for a text alternative: in quotation marks, with codes for what cannot be read out."""
     text = token.decode("utf-8", "backslashreplace") if isinstance(token, bytes) else token
-    shown = (c if c == " " or unicodedata.category(c) not in _NO_SHAPE else f"[{_code(c)}]" for c in text)
-    return f"“{''.join(shown)}”"
+    return f"“{text.translate(_SPOKEN)}”"
 
 
 def token(text: str | bytes, shade: float | None = None, *children: object, **attributes: object) -> Markup:
-    """A token as a box. `shade` 0..1 colours it on the sequential scale."""
+    """A token as a box. `shade` 0..1 colors it on the sequential scale."""
     style = None if shade is None else f"--v:{100 * min(max(shade, 0.0), 1.0):.0f}"
     return tag(
         "span", visible(text), *children, **{"class_": "token", "style": style, "dir": "ltr", **attributes}
     )
 
 
-def _character(character: str, at: int) -> Markup:
-    if character in SIGNS:
-        return tag("i", SIGNS[character], class_="sign")
-    category = unicodedata.category(character)
-    if category in _NO_SHAPE:
-        return tag("i", _code(character), class_="code")
-    if category.startswith("M") and at == 0:
-        return escape("◌" + character)  # an accent without its letter would sit on the box's edge
-    return escape(character)
-
-
-def _code(character: str) -> str:
-    point = ord(character)
-    return f"{point - 0xDC00:02X}" if 0xDC80 <= point <= 0xDCFF else f"U+{point:04X}"
+def _element(text: str, table: Codes) -> Markup:
+    if unicodedata.category(text[:1] or " ").startswith("M"):
+        text = "◌" + text  # an accent without its letter would sit on the box's edge
+    return Markup(f"<bdi>{escape(text).translate(table)}</bdi>")

@@ -1,12 +1,14 @@
-"""A training run as one looks at it: how far it is, how well it does, what it writes; and several runs side by side."""
+"""A training run: how far it is, how well it does, what the model writes; and several runs side by side."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from lessons.widgets.views.markup import Markup, duration, number, percent, tag, view
-from lessons.widgets.views.plot import Axis, Level, Line, axis_for, chart, smooth, thin
+from lessons.widgets.views.markup import Markup, tag, view
+from lessons.widgets.views.numbers import duration, number, percent
+from lessons.widgets.views.parts import figures, heading, row, table
+from lessons.widgets.views.plot import Axis, Line, axis_for, chart, smooth, thin
 from lessons.widgets.views.run import Run
 from lessons.widgets.views.theme import series
 from lessons.widgets.views.tokens import prose
@@ -34,8 +36,8 @@ def training_view(
 
     Args:
         runs: oldest first.
-        floor: entropy of the text in nats per token, below which no held-out loss can stay.
-        before, after: what else is shown above the newest run, and below the table of all.
+        floor: entropy of the text in nats per token: the lowest possible held-out loss.
+        before, after: shown above the newest run, and below the table of all runs.
     """
     run = runs[-1] if runs else Run(name="")
     parts = [
@@ -65,16 +67,10 @@ def describe(run: Run, floor: float | None = None) -> str:
 
 def _head(run: Run, title: str) -> Markup:
     about = [run.name, run.settings, f"{run.n_parameter:,} parameters" if run.n_parameter else ""]
-    state = tag("span", _STATES[run.state], class_=f"state {run.state}")
-    if run.state == "running" and run.hint:
+    if run.state == "running":
         about.append(run.hint)
-    return tag(
-        "div",
-        tag("h3", title),
-        state,
-        tag("span", " · ".join(filter(None, about)), class_="quiet"),
-        class_="head",
-    )
+    state = tag("span", _STATES[run.state], class_=f"state {run.state}")
+    return heading(title, state, " · ".join(filter(None, about)))
 
 
 def _progress(run: Run) -> Markup:
@@ -92,18 +88,13 @@ def _progress(run: Run) -> Markup:
 def _figures(run: Run, floor: float | None) -> Markup:
     loss = run.held_out_loss if run.held_out_loss is not None else run.train_loss
     perplexity = math.exp(loss) if loss is not None and loss < 50 else None
-    figures = [
+    return figures([
         (number(run.held_out_loss, 4), "held-out loss", "nats per token"),
         (number(run.train_loss, 4), "training loss", "nats per token"),
-        *([(percent(run.gap(floor)), "above the floor", "held-out loss")] if floor else []),
+        *([(percent(run.excess(floor)), "above the floor", "held-out loss")] if floor else []),
         (number(perplexity), "perplexity", "effective choices"),
         (number(run.tokens_per_second), "speed", "tokens per second"),
-    ]
-    return tag("div", *(_figure(*figure) for figure in figures), class_="figures")
-
-
-def _figure(value: str, name: str, unit: str) -> Markup:
-    return tag("div", tag("b", value), tag("span", name), tag("small", unit))
+    ])  # fmt: skip
 
 
 def _keys(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -112,42 +103,39 @@ def _keys(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return [(series(0), "held-out text"), (_pale(series(0)), "training batches")]
 
 
-def _pale(colour: str) -> str:
-    return f"color-mix(in oklab,{colour} 45%,var(--mlm-paper))"
+def _pale(color: str) -> str:
+    return f"color-mix(in oklab,{color} 45%,var(--mlm-paper))"
 
 
 def _loss(runs: Sequence[Run], floor: float | None) -> Markup:
-    lines, shown = [], []
-    for i, run in enumerate(runs):
-        curves = _loss_lines(run, series(i), alone=len(runs) == 1)
-        lines += curves
-        shown += [value for line in curves for value in (smooth(line.y) if line.kind == "faint" else line.y)]
+    lines = [line for i, run in enumerate(runs) for line in _loss_lines(run, series(i), alone=len(runs) == 1)]
+    shown = [value for line in lines for value in (smooth(line.y) if line.kind == "faint" else line.y)]
     x = _steps(max([run.steps for run in runs if run.steps], default=100))
     y = axis_for(shown, log=True, include=[floor] if floor else [])
-    levels = [Level(floor, f"entropy floor {number(floor)}")] if floor else []
+    levels = [(floor, f"entropy floor {number(floor)}")] if floor else []
     label = f"Loss over steps, {', '.join(describe(run, floor) for run in runs) or 'nothing yet'}"
     return chart(lines, x, y, label, title="Loss in nats per token, over steps", keys=_keys(runs), levels=levels,
                  readouts=_readouts(runs[-1]) if runs else ())  # fmt: skip
 
 
-def _loss_lines(run: Run, colour: str, alone: bool) -> list[Line]:
+def _loss_lines(run: Run, color: str, alone: bool) -> list[Line]:
     """A run's curves: training loss raw (faint) and smoothed, held-out loss with its points."""
     steps, losses = [r.step for r in run.records], [r.loss for r in run.records]
     held_out = run.held_out
-    lines = [Line(*thin(steps, losses), colour, "faint")]
+    lines = [Line(*thin(steps, losses), color, "faint")]
     if alone or not held_out:
-        lines.append(Line(*thin(steps, smooth(losses)), _pale(colour) if held_out else colour))
+        lines.append(Line(*thin(steps, smooth(losses)), _pale(color) if held_out else color))
     if held_out:
-        lines.append(Line([step for step, _ in held_out], [loss for _, loss in held_out], colour, "dots"))
+        lines.append(Line([step for step, _ in held_out], [loss for _, loss in held_out], color, "dots"))
     return lines
 
 
 def _readouts(run: Run) -> list[tuple[float, str]]:
-    held_out = run.held_out
-    readouts, at = [], 0
-    for step, loss in zip(
-        *thin([r.step for r in run.records], smooth([r.loss for r in run.records]), 60), strict=True
-    ):
+    """Step and losses in words, for at most 60 steps."""
+    held_out, at = run.held_out, 0
+    readouts: list[tuple[float, str]] = []
+    smoothed = thin([r.step for r in run.records], smooth([r.loss for r in run.records]), 60)
+    for step, loss in zip(*smoothed, strict=True):
         while at + 1 < len(held_out) and held_out[at + 1][0] <= step:
             at += 1
         known = f" · held-out {number(held_out[at][1])}" if held_out and held_out[at][0] <= step else ""
@@ -195,33 +183,20 @@ def _samples(run: Run) -> Markup:
 
 def _sample(made: EvaluationRecord, element: str) -> Markup:
     when = "before" if made.step == 0 else f"step {made.step:,}"
-    return tag(element, tag("span", when, class_="step"), tag("p", prose(made.sample)), class_="sample")
+    text = tag("p", prose(made.sample or ""))
+    return tag(element, tag("span", when, class_="step"), text, class_="sample")
 
 
 def _table(runs: Sequence[Run], floor: float | None) -> Markup:
-    heads = [
-        "run",
-        "parameters",
-        "steps",
-        "training loss",
-        "held-out loss",
-        *(["above floor"] if floor else []),
-        "time",
-    ]
-    rows = [tag("tr", *(tag("td", cell) for cell in _row(i, run, floor))) for i, run in enumerate(runs)]
-    head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in heads)))
-    return tag("div", tag("table", head, tag("tbody", *rows), class_="plain"), class_="wide")
+    losses = ("training loss", "held-out loss", *(["above floor"] if floor else []))
+    rows = (row(_cells(index, run, floor)) for index, run in enumerate(runs))
+    return table(("run", "parameters", "steps", *losses, "time"), rows)
 
 
-def _row(index: int, run: Run, floor: float | None) -> list[Markup | str]:
+def _cells(index: int, run: Run, floor: float | None) -> list[Markup | str]:
     key = tag("i", class_="swatch", style=f"background:{series(index)}")
     name = tag("span", key, run.name, tag("span", f" {run.settings}", class_="quiet"))
-    row = [
-        name,
-        f"{run.n_parameter:,}",
-        f"{run.step:,}",
-        number(run.train_loss, 4),
-        number(run.held_out_loss, 4),
-    ]
+    losses = (number(run.train_loss, 4), number(run.held_out_loss, 4))
+    excess = [percent(run.excess(floor))] if floor else []
     seconds = run.records[-1].seconds if run.records else None
-    return [*row, *([percent(run.gap(floor))] if floor else []), duration(seconds)]
+    return [name, f"{run.n_parameter:,}", f"{run.step:,}", *losses, *excess, duration(seconds)]

@@ -1,4 +1,4 @@
-"""The next token, believed and true: a model's distribution beside the world's own."""
+"""The next token's true distribution and a model's, side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lessons.widgets.views.markup import Markup, fixed, number, percent, tag, view
+from lessons.widgets.views.markup import Markup, tag, view
+from lessons.widgets.views.numbers import fixed, number, percent
+from lessons.widgets.views.parts import heading
 from lessons.widgets.views.tokens import isolated, prose, spoken
 
 
@@ -16,54 +18,51 @@ class Possible:
 
     text: bytes
     true: float
-    """Probability in the world."""
+    """Its probability in the world."""
     believed: float
-    """Probability that the model gives it."""
+    """Its probability according to the model."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How far the whole distributions are apart."""
+class Comparison:
+    """How far the two distributions are apart."""
 
     entropy: float
-    """Of the truth, in bits: the surprise that no model can avoid."""
+    """Entropy of the truth in bits: the surprise that no model can avoid."""
     divergence: float
-    """Kullback-Leibler divergence of the model from the truth, in bits: the surprise that it could still avoid."""
+    """KL(truth || model) in bits: the surprise that the model could still avoid."""
     impossible: float
     """Probability that the model gives to tokens that cannot come."""
 
 
-def truth_view(text: str, rows: Sequence[Possible], verdict: Verdict) -> Markup:
+def truth_view(text: str, rows: Sequence[Possible], comparison: Comparison) -> Markup:
     """The text, and for each token that may follow a bar of truth over a bar of belief.
 
     Args:
-        rows: the likeliest tokens, by either account, likeliest in truth first.
+        rows: the tokens to show, in order.
     """
-    head = tag(
-        "div", tag("h3", "What comes next?"), tag("span", _in_words(verdict), class_="quiet"), class_="head"
-    )
-    said = tag(
-        "p", prose(text) if text else "(the beginning of a story)", tag("i", " …"), class_="said", dir="ltr"
-    )
+    shown = prose(text) if text else "(the beginning of a story)"
+    beginning = tag("p", shown, tag("i", " …"), class_="said", dir="ltr")
     reach = max((max(row.true, row.believed) for row in rows), default=1.0) or 1.0
     keys = tag("p", tag("i", class_="true"), "truth", tag("i", class_="believed"), "model",
                tag("span", f"a full bar is {percent(reach)}", class_="full"), class_="keys quiet")  # fmt: skip
-    table = tag("div", *(_row(row, reach) for row in rows), class_="rows")
-    return view("truth", describe(text, rows, verdict), head, said, keys, table, sheets=("truth",))
+    bars = tag("div", *(_row(row, reach) for row in rows), class_="rows")
+    head = heading("What comes next?", _in_words(comparison))
+    return view("truth", describe(text, rows, comparison), head, beginning, keys, bars, sheets=("truth",))
 
 
-def describe(text: str, rows: Sequence[Possible], verdict: Verdict) -> str:
+def describe(text: str, rows: Sequence[Possible], comparison: Comparison) -> str:
     """The text alternative."""
     shown = (
         f"{spoken(row.text)}: truth {percent(row.true)}, model {percent(row.believed)}" for row in rows[:5]
     )
-    return f"Next token after {spoken(text)}. {'; '.join(shown)}. {_in_words(verdict)}"
+    return f"Next token after {spoken(text)}. {'; '.join(shown)}. {_in_words(comparison)}"
 
 
-def _in_words(verdict: Verdict) -> str:
+def _in_words(comparison: Comparison) -> str:
     return (
-        f"open: {number(max(verdict.entropy, 0.0))} bits · lost by the model: {_bits(verdict.divergence)} bits · "
-        f"given to what cannot come: {percent(verdict.impossible)}"
+        f"open: {number(max(comparison.entropy, 0.0))} bits · lost by the model: {_bits(comparison.divergence)} bits · "
+        f"given to what cannot come: {percent(comparison.impossible)}"
     )
 
 

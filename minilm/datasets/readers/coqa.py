@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from minilm.datasets.readers.malformed import malformed, read_text
+from minilm.datasets.readers.malformed import malformed, read_json, read_text
 from minilm.datasets.records import Conversation, Turn
 
 BETWEEN = re.compile(r"[\s,]*")
@@ -20,12 +20,10 @@ def conversations(path: Path) -> list[Conversation]:
         DataError: the file is no JSON, or a conversation lacks its story, a question or an answer.
     """
     text = read_text(path)
-    try:
-        stories = json.loads(text)["data"]
-    except json.JSONDecodeError as error:
-        raise malformed(path, None, error.lineno, f"not JSON: {error.msg} at column {error.colno}") from error
-    except (KeyError, TypeError) as error:
-        raise malformed(path, None, 1, 'expected an object with the key "data"') from error
+    content = read_json(path, None, 1, text)
+    stories = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(stories, list):
+        raise malformed(path, None, 1, 'expected an object with a list of stories under the key "data"')
     return [conversation(path, text, record, story) for record, story in enumerate(stories, start=1)]
 
 
@@ -34,7 +32,7 @@ def conversation(path: Path, text: str, record: int, story: dict) -> Conversatio
     try:
         answers = [story["answers"], *story.get("additional_answers", {}).values()]
         turns = [turn(question, index, answers) for index, question in enumerate(story["questions"])]
-        return Conversation(story["story"], tuple(turns), story["source"])
+        return Conversation(text_of(story, "story"), tuple(turns), text_of(story, "source"))
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         what = f"not a CoQA story ({type(error).__name__}: {error})"
         raise malformed(path, record, line_of(text, record), what) from error
@@ -47,13 +45,24 @@ def turn(question: dict, index: int, answers: list[list[dict]]) -> Turn:
         raise ValueError(
             f"the answers at place {index + 1} belong to another turn than {question['turn_id']}"
         )
-    return Turn(question["input_text"], tuple(answer["input_text"] for answer in given))
+    return Turn(text_of(question, "input_text"), tuple(text_of(answer, "input_text") for answer in given))
+
+
+def text_of(content: dict, key: str) -> str:
+    """The text under a key; TypeError if it is something else, KeyError if there is none."""
+    if not isinstance(content[key], str):
+        raise TypeError(f"{key} should be a text, not {content[key]!r:.40}")
+    return content[key]
 
 
 def line_of(text: str, record: int) -> int:
-    """The line where the story of that number starts. (The json module keeps no lines; only errors ask.)"""
-    decoder, end = json.JSONDecoder(), text.index("[", text.index('"data"')) + 1
-    for _ in range(record):
-        start = BETWEEN.match(text, end).end()
-        _, end = decoder.raw_decode(text, start)
+    """The line where the story of that number starts, 1 if it cannot be told. (The json module keeps no lines; only errors ask.)"""
+    decoder, start = json.JSONDecoder(), 0
+    try:
+        end = text.index("[", text.index('"data"')) + 1
+        for _ in range(record):
+            start = BETWEEN.match(text, end).end()
+            _, end = decoder.raw_decode(text, start)
+    except ValueError:  # the key stands elsewhere in the file too
+        return 1
     return text.count("\n", 0, start) + 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from minilm.datasets.integrity import DataError
+from minilm.text import pieces
 
 
 def malformed(path: Path, record: int | None, line: int, what: str) -> DataError:
@@ -28,12 +31,53 @@ def read_text(path: Path) -> str:
         FileNotFoundError: there is no such file.
         DataError: it is empty, or not UTF-8; the message names the line and the byte.
     """
-    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-    if not data.strip():
+    text = "".join(read_chunks(path))
+    if not text or text.isspace():
         raise DataError(f"{path} is empty")
+    return text
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of such a file one after the other, each with its newline; memory holds one of them.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is not UTF-8; the message names the line and the byte.
+    """
+    parts: list[str] = []
+    for chunk in read_chunks(path):
+        for part in chunk.splitlines(keepends=True):
+            parts.append(part)
+            if part.endswith("\n"):
+                yield "".join(parts)
+                parts = []
+    yield "".join(parts)
+
+
+def read_chunks(path: Path) -> Iterator[str]:
+    """`minilm.text.pieces.read_chunks`, its errors those of data."""
     try:
-        return data.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        what = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        raise malformed(path, None, line, what) from error
+        yield from pieces.read_chunks(path)
+    except pieces.TextError as error:
+        raise DataError(str(error)) from None
+
+
+def read_json(path: Path, record: int | None, line: int, text: str) -> Any:
+    """What a JSON text in a file says.
+
+    Args:
+        path, record: where it stands, see `malformed`.
+        line: its first line.
+
+    Raises:
+        DataError: it is not JSON, nested too deep, or has an integer of more digits than Python reads.
+    """
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        line, what = line + error.lineno - 1, f"{error.msg} at column {error.colno}"
+    except RecursionError:
+        what = "nested too deep"
+    except ValueError as error:  # an integer of more than 4,300 digits
+        what = str(error).partition(";")[0]
+    raise malformed(path, record, line, f"not JSON ({what}): {text[:80]!r}")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from minilm.datasets.readers.malformed import DataError, malformed, read_text
+from minilm.datasets.readers.malformed import DataError, malformed, read_json, read_text
 from minilm.datasets.records import LabelledSentence, MeaningText
 
-SLOT = re.compile(r"\s*([^,\[\]]+)\[([^\]]*)\]\s*(?:,|$)")
-"""One slot of an E2E meaning, e.g. `name[The Eagle]`, and the comma after it."""
+SLOT = re.compile(r"\s*+([^,\[\]]++)\[([^\]]*+)\]\s*+(?:,|\Z)")
+"""One slot of an E2E meaning, e.g. `name[The Eagle]`, and the comma after it. It never goes back, so it takes linear time."""
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:
@@ -70,12 +69,7 @@ def json_lines(path: Path) -> list[dict]:
 
 def json_object(path: Path, record: int, line: int, text: str) -> dict:
     """One line as a JSON object."""
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise malformed(
-            path, record, line, f"not JSON ({error.msg} at column {error.colno}): {text[:80]!r}"
-        ) from error
+    value = read_json(path, record, line, text)
     if not isinstance(value, dict):
         raise malformed(
             path, record, line, f'expected an object such as {{"text": "..."}}, got {text[:80]!r}'

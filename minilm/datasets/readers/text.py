@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from minilm.datasets.readers.malformed import DataError, read_text
+from minilm.datasets.readers.malformed import DataError, read_lines, read_text
 from minilm.datasets.registry import EVERYTHING
 
 SHARES = {"train": (0.0, 0.9), "dev": (0.9, 0.95), "test": (0.95, 1.0)}
 """Where in a text or list that came without splits each split begins and ends, as a share of its length."""
+MOST_ARCHIVED = 100_000_000
+"""Bytes that a text in an archive may have: nine times WikiText-2. A damaged archive may unpack without end."""
 END_OF_STORY = "<|endoftext|>"
 """What separates the stories of TinyStories."""
 
@@ -52,13 +53,26 @@ def archived_text(archive: Path, member: str) -> str:
     """A UTF-8 text in a zip archive, read without unpacking it to disk.
 
     Raises:
-        DataError: the archive is no zip file, or has no such member.
+        DataError: the archive is no zip file, is damaged, or has no such member, or one of more than `MOST_ARCHIVED` bytes.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            return opened.read(member).decode("utf-8")
-    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise DataError(f"{archive}: cannot read {member}: {error}") from error
+            if opened.getinfo(member).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise NotImplementedError("it is compressed in a way that cannot be read with a bound")
+            with opened.open(member) as file:
+                data = file.read(MOST_ARCHIVED + 1)
+            text = data[:MOST_ARCHIVED].decode("utf-8")
+    except FileNotFoundError:
+        raise
+    except (
+        Exception
+    ) as error:  # zipfile, and the decoders below it, raise some ten kinds for damaged archives
+        raise DataError(f"{archive}: cannot read {member}: {error or type(error).__name__}") from error
+    if len(data) > MOST_ARCHIVED:
+        raise DataError(
+            f"{archive}: {member} unpacks to more than {MOST_ARCHIVED:,} bytes, which no data set here has"
+        )
+    return text
 
 
 def stories(path: Path, n: int | None = None) -> list[str]:
@@ -67,12 +81,15 @@ def stories(path: Path, n: int | None = None) -> list[str]:
     Args:
         path: The file.
         n: How many to read; all if None. Reading stops there, so a few cost little of a large file.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DataError: it is not UTF-8; the message names the line and the byte.
     """
-    with path.open(encoding="utf-8") as lines:
-        return list(islice(separated(lines), n))
+    return list(islice(separated(read_lines(path)), n))
 
 
-def separated(lines: io.TextIOBase) -> Iterator[str]:
+def separated(lines: Iterable[str]) -> Iterator[str]:
     """Stories, stripped, as the lines come in."""
     story: list[str] = []
     for line in lines:

@@ -36,6 +36,13 @@ def entries_of(path: Path) -> list[TripleText]:
         root = ET.parse(path).getroot()
     except ET.ParseError as error:
         raise malformed(path, None, error.position[0], f"not well-formed XML: {error}") from error
+    except (
+        LookupError,
+        ValueError,
+    ) as error:  # an encoding that Python does not know, or that XML cannot have
+        raise malformed(
+            path, None, 1, f"its encoding cannot be read: {error}; save the file as UTF-8"
+        ) from error
     return [entry(path, record, element) for record, element in enumerate(root.iter("entry"), start=1)]
 
 
@@ -65,7 +72,7 @@ def triple(path: Path, record: int, text: str) -> Triple:
 
 
 def line_of(path: Path, record: int) -> int:
-    """The line where the entry of that number starts. (ElementTree keeps no lines; only errors ask.)"""
+    """The line where the entry of that number starts, 1 if it cannot be told. (ElementTree keeps no lines; only errors ask.)"""
     data = path.read_bytes()
-    starts = [found.start() for found in re.finditer(rb"<entry[\s>]", data)]
-    return data.count(b"\n", 0, starts[record - 1]) + 1
+    starts = [found.start() for found in re.finditer(rb"<entry[\s/>]", data)]  # none in UTF-16
+    return data.count(b"\n", 0, starts[record - 1]) + 1 if len(starts) >= record else 1

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.system.checks import flag, one_of, whole
 from minilm.tuning.method import Attachment, Method
 
 PLACEMENTS = {"pfeiffer": ("mlp",), "houlsby": ("attention_out", "mlp"), "block": ("block",)}
@@ -42,9 +43,9 @@ class Adapter(Method):
     """A LayerNorm of its own before the first map."""
 
     def __post_init__(self) -> None:
-        if self.placement not in PLACEMENTS:
-            raise ValueError(f"there is no placement {self.placement!r}; choose from {', '.join(PLACEMENTS)}")
-        check_bottleneck(self.bottleneck)
+        one_of("placement", self.placement, PLACEMENTS)
+        whole("bottleneck", self.bottleneck, least=1)
+        flag("layer_norm", self.layer_norm)
 
     def build(self, base: MiniLM) -> Bottlenecks:
         width = base.config.d_model
@@ -88,9 +89,3 @@ def start_at_zero(down: nn.Linear, up: nn.Linear) -> None:
     nn.init.kaiming_uniform_(down.weight, nonlinearity="relu")
     for zero in (down.bias, up.weight, up.bias):
         nn.init.zeros_(zero)
-
-
-def check_bottleneck(bottleneck: int) -> None:
-    """Raise ValueError for a width that holds nothing."""
-    if bottleneck < 1:
-        raise ValueError(f"an adapter's bottleneck must be at least 1, not {bottleneck}")

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Pass
+from minilm.model.interface import Reading
+from minilm.model.model import MiniLM
+from minilm.model.passes import Pass
 from minilm.model.side_caches import own_cache
-from minilm.model.sites import Reading
+from minilm.system.checks import whole
 from minilm.tuning.attributes import check_attribute
 from minilm.tuning.guidance import Strength, check_strength
 from minilm.tuning.method import Attachment, Method
@@ -57,12 +59,10 @@ class Auxiliary(Method):
     """Factor of the shift to begin with; see `minilm.tuning.guidance`."""
 
     def __post_init__(self) -> None:
-        if self.feature_layers < 0:
-            raise ValueError(f"feature_layers must not be negative, but is {self.feature_layers}")
-        if self.attribute_length < 1:
-            raise ValueError(f"attribute_length must be at least 1, not {self.attribute_length}")
-        if self.columns is not None and not 0 <= self.columns[0] < self.columns[1]:
-            raise ValueError(f"columns must be (first, end) with first < end, not {self.columns}")
+        whole("feature_layers", self.feature_layers, least=0)
+        whole("attribute_length", self.attribute_length, least=1)
+        if self.columns is not None and not is_range(self.columns):
+            raise ValueError(f"columns must be (first, end) with first < end, not {self.columns!r}")
         self.config(vocab_size=1, context_length=1)  # refuses sizes that make no model
         check_strength(self.strength)
 
@@ -84,10 +84,18 @@ class Auxiliary(Method):
         return AuxiliaryAttachment(base, self)
 
 
+def is_range(columns: object) -> bool:
+    """Whether these are two whole numbers, 0 <= first < end."""
+    if not isinstance(columns, tuple) or [type(each) for each in columns] != [int, int]:
+        return False
+    return 0 <= columns[0] < columns[1]
+
+
 class AuxiliaryAttachment(Attachment):
     """The auxiliary model, and how strongly it is heard."""
 
     strength = Strength()
+    takes_attribute = True
 
     def __init__(self, base: MiniLM, settings: Auxiliary):
         super().__init__()

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
-from minilm.model.model import MiniLM, Pass
-from minilm.model.sites import Reading
+from minilm.model.interface import Decoder, Reading
+from minilm.model.model import MiniLM
+from minilm.model.passes import Pass
 
 
 class FeatureNetwork(nn.Module):
@@ -54,16 +55,17 @@ class FeatureNetwork(nn.Module):
         for block in self.blocks:
             x = block(x, Pass(cache=cache))
         h = strength * self.project_out(self.final_norm(x[:, -n_token:]))  # (B, T, d)
-        return F.linear(h, reading.model.token_embedding.weight)
+        return F.linear(h, reading.model.token_embedding.weight.to(h.dtype))
 
     def read(self, states: Tensor) -> Tensor:
         """Proj: the base's residual stream (B, T, d) to (B, T, d_aux)."""
+        states = states.to(self.project_in.weight.dtype)
         return self.project_in(F.layer_norm(states, states.shape[-1:]))
 
-    def encode(self, base: MiniLM, attribute: Tensor) -> Tensor:
+    def encode(self, base: Decoder, attribute: Tensor) -> Tensor:
         """T_LM^{1..L}(a E_LM): the attribute (B, m) through the base's first layers, (B, m, d)."""
         base.check(attribute)
-        context = Pass()
+        context = base.new_pass()
         x = base.embed(attribute, context)
         for block in base.blocks[: self.n_feature]:
             x = block(x, context)

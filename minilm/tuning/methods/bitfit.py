@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from minilm.model.model import MiniLM
+from minilm.system.checks import flag
 from minilm.tuning.method import Method
 from minilm.tuning.methods.fine_tuning import OwnWeights
 
 
 @dataclass(frozen=True)
 class BitFit(Method):
-    """Settings of BitFit."""
+    """Settings of BitFit.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
 
     name: ClassVar[str] = "bitfit"
     acts_at: ClassVar[str] = "biases"
@@ -20,6 +25,9 @@ class BitFit(Method):
 
     layer_norm: bool = True
     """Also the biases of LayerNorms; they are biases all the same."""
+
+    def __post_init__(self) -> None:
+        flag("layer_norm", self.layer_norm)
 
     def build(self, base: MiniLM) -> OwnWeights:
         names = [name for name, _ in base.named_parameters() if name.endswith(".bias")]

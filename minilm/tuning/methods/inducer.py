@@ -28,7 +28,9 @@ from torch import Tensor, nn
 
 from minilm.model.attention import Attended
 from minilm.model.model import MiniLM
+from minilm.model.passes import dropout
 from minilm.model.sites import AttentionDelta
+from minilm.system.checks import flag, number, one_of, share, whole
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.methods.lora import LoRA, LowRank
@@ -67,13 +69,13 @@ class Inducer(Method):
     """Its dropout."""
 
     def __post_init__(self) -> None:
-        if self.init not in INITS:
-            raise ValueError(f"an inducer has no init {self.init!r}; choose from {', '.join(INITS)}")
+        one_of("init", self.init, INITS)
         for name, least in {"key_bottleneck": 0, "value_bottleneck": 1, "query_rank": 0}.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"an inducer's {name} must be at least {least}, not {getattr(self, name)}")
-        if self.query_rank:
-            self.query_lora  # noqa: B018 - to be validated now
+            whole(name, getattr(self, name), least)
+        for name in ("extend_value", "gating"):
+            flag(name, getattr(self, name))
+        number("query_alpha", self.query_alpha)
+        share("query_dropout", self.query_dropout)
 
     @classmethod
     def adaptive(cls, value_bottleneck: int = 108, **settings) -> Inducer:
@@ -129,7 +131,7 @@ class AdaptedQuery(LowRank):
     """LoRA as it was published with inducers: alpha / rank scales the bias too."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self)
         return self.scale * ((x @ self.A) @ self.B + self.bias)  # (B, T, d)
 
 

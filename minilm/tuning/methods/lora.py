@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.passes import dropout
 from minilm.model.sites import LINEAR_SITES
+from minilm.system.checks import flag, names, number, share, whole
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
 
@@ -51,16 +52,12 @@ class LoRA(Method):
     """Scale by alpha / sqrt(rank) instead (rsLoRA, Kalajdzievski 2023)."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(self.targets))
-        for target in self.targets:
-            if target not in LINEAR_SITES:
-                raise ValueError(
-                    f"LoRA has no target {target!r}; the linear maps are {', '.join(LINEAR_SITES)}"
-                )
-        if self.rank < 1:
-            raise ValueError(f"LoRA's rank must be at least 1, not {self.rank}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"LoRA's dropout must lie in [0, 1), not {self.dropout}")
+        object.__setattr__(self, "targets", names("targets", self.targets, LINEAR_SITES))
+        whole("rank", self.rank, least=1)
+        number("alpha", self.alpha)
+        share("dropout", self.dropout)
+        flag("bias", self.bias)
+        flag("rank_stabilised", self.rank_stabilised)
 
     @property
     def scale(self) -> float:
@@ -83,7 +80,7 @@ class LowRank(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d_out)) if settings.bias else None
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        x = F.dropout(x, self.dropout, self.training)
+        x = dropout(x, self.dropout, self)
         change = (x @ self.A) @ (self.scale * self.B)  # (..., rank) -> (..., d_out)
         return change if self.bias is None else change + self.bias
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from minilm.model.model import MiniLM
@@ -43,6 +43,9 @@ class MAM(Method):
     def adapter(self) -> ParallelAdapter:
         """The part beside the MLP."""
         return ParallelAdapter(self.bottleneck, self.scale)
+
+    def as_stored(self) -> MAM:
+        return replace(self, reparameterize=False)
 
     def build(self, base: MiniLM) -> Combination:
         return Combination({"prefix": self.prefix.build(base), "adapter": self.adapter.build(base)})

@@ -12,13 +12,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.system.checks import number, whole
 from minilm.tuning.method import Method
-from minilm.tuning.methods.adapter import Bottlenecks, check_bottleneck, start_at_zero
+from minilm.tuning.methods.adapter import Bottlenecks, start_at_zero
 
 
 @dataclass(frozen=True)
 class ParallelAdapter(Method):
-    """Settings of parallel adapters."""
+    """Settings of parallel adapters.
+
+    Raises:
+        ValueError: a setting is out of range.
+    """
 
     name: ClassVar[str] = "parallel-adapter"
     acts_at: ClassVar[str] = "mlp"
@@ -30,7 +35,8 @@ class ParallelAdapter(Method):
     """Factor of what is added; 4 for summarisation in the paper."""
 
     def __post_init__(self) -> None:
-        check_bottleneck(self.bottleneck)
+        whole("bottleneck", self.bottleneck, least=1)
+        number("scale", self.scale)
 
     def build(self, base: MiniLM) -> Bottlenecks:
         width = base.config.d_model

@@ -13,14 +13,17 @@ which is dropped when training is over: what it produces is all that is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from minilm.model.model import MiniLM, evaluating
+from minilm.model.model import MiniLM
+from minilm.model.passes import evaluating
 from minilm.model.sites import Memory
+from minilm.system.checks import flag, whole
+from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method, check_shapes
 from minilm.tuning.methods.prompt import check_virtual_tokens, token_ids
 
@@ -52,8 +55,13 @@ class Prefix(Method):
 
     def __post_init__(self) -> None:
         check_virtual_tokens(self.length, self.init, ("random",))
-        if self.hidden < 1:
-            raise ValueError(f"the prefix's network needs a width of at least 1, not hidden={self.hidden}")
+        whole("hidden", self.hidden, least=1)
+        whole("fit_steps", self.fit_steps, least=0)
+        flag("reparameterize", self.reparameterize)
+        flag("shift_positions", self.shift_positions)
+
+    def as_stored(self) -> Prefix:
+        return replace(self, reparameterize=False, init="random")
 
     def build(self, base: MiniLM) -> PrefixAttachment:
         return PrefixAttachment(base, self)
@@ -70,20 +78,16 @@ class PrefixAttachment(Attachment):
         start = None if settings.init == "random" else keys_and_values(base, token_ids(settings.init, base))
         self.network = PrefixNetwork(self.shape, settings.hidden) if settings.reparameterize else None
         if self.network is None:
-            self.slots = nn.Parameter(torch.randn(self.shape) * 0.02 if start is None else start)
+            self.slots = nn.Parameter(torch.empty(self.shape).normal_(std=0.02) if start is None else start)
         elif start is not None:
             self.network.fit(start, settings.fit_steps)
-        self._produced: Tensor | None = None
+        self._produced = Kept()
 
     def produce(self) -> Tensor:
-        """(L, 2, H, l, p). Between training runs they are produced once and kept."""
+        """(L, 2, H, l, p). Where nothing is trained they are produced once and kept."""
         if self.network is None:
             return self.slots
-        if self.training or torch.is_grad_enabled():
-            return self.network()
-        if self._produced is None:
-            self._produced = self.network()
-        return self._produced
+        return self._produced.get(self.training, self.network.first.weight, self.network)
 
     def deltas(self) -> dict:
         layers = self.produce().unbind()
@@ -95,11 +99,11 @@ class PrefixAttachment(Attachment):
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Keys and values are taken as they are; the network that produced them is gone."""
         check_shapes({"slots": self.shape}, tensors)
-        self.network, self._produced = None, None
+        self.network = None
         self.slots = nn.Parameter(tensors["slots"].clone())
 
     def train(self, mode: bool = True) -> PrefixAttachment:
-        self._produced = None
+        self._produced.forget()
         return super().train(mode)
 
 

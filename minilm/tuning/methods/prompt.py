@@ -6,13 +6,15 @@ never predicted, and the loss is over the text alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.tokens import id_row
+from minilm.system.checks import whole
 from minilm.tuning.method import Attachment, Method
 
 
@@ -36,6 +38,9 @@ class Prompt(Method):
     def __post_init__(self) -> None:
         check_virtual_tokens(self.length, self.init, ("random", "vocabulary"))
 
+    def as_stored(self) -> Prompt:
+        return replace(self, init="random")
+
     def build(self, base: MiniLM) -> PromptAttachment:
         return PromptAttachment(base, self)
 
@@ -56,7 +61,7 @@ def first_vectors(base: MiniLM, settings: Prompt) -> Tensor:
     """Where the vectors (l, d) start."""
     embedding = base.token_embedding.weight.detach()
     if settings.init == "random":
-        return torch.randn(settings.length, base.config.d_model) * 0.02
+        return torch.empty(settings.length, base.config.d_model).normal_(std=0.02)
     if settings.init == "vocabulary":
         return embedding[torch.randint(base.config.vocab_size, (settings.length,))].clone()
     return embedding[token_ids(settings.init, base)].clone()
@@ -64,16 +69,17 @@ def first_vectors(base: MiniLM, settings: Prompt) -> Tensor:
 
 def check_virtual_tokens(length: int, init: str | tuple[int, ...], choices: tuple[str, ...]) -> None:
     """Raise ValueError for lengths below one, unknown ways to start, and a start of another length."""
-    if length < 1:
-        raise ValueError(f"a length of {length} leaves nothing to train: it must be at least 1")
-    if isinstance(init, str) and init not in choices:
+    whole("length", length, least=1)
+    if isinstance(init, str) and init in choices:
+        return
+    if not isinstance(init, list | tuple):
         raise ValueError(f"init must be one of {', '.join(choices)} or {length} token ids, not {init!r}")
-    if not isinstance(init, str) and len(init) != length:
+    if len(id_row(init, "init")) != length:
         raise ValueError(f"init holds {len(init)} token ids, but the length is {length}: make them equal")
 
 
 def token_ids(ids: tuple[int, ...], base: MiniLM) -> Tensor:
     """The ids as a tensor (l,), all of them known to the base."""
-    tokens = torch.tensor([ids])
-    base.check(tokens)
-    return tokens[0]
+    tokens = id_row(ids, "init")
+    base.check(tokens[None])
+    return tokens

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.config import ModelConfig
+from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
-from minilm.model.sites import Reading
+from minilm.system.checks import flag
 from minilm.tuning.method import Attachment, Method
 
 
@@ -45,6 +46,7 @@ class Side(Method):
     """Start as a copy of the base, whatever the sizes above: then tuning starts at the base itself."""
 
     def __post_init__(self) -> None:
+        flag("copy", self.copy)
         self.config(vocab_size=1, context_length=1)  # refuses sizes that make no model
 
     def config(self, vocab_size: int, context_length: int) -> ModelConfig:
@@ -69,7 +71,6 @@ class SideAttachment(Attachment):
         self.gate = nn.Parameter(torch.zeros(()))  # a: no matrix, so no weight decay pulls on it
         if settings.copy:
             self.network = deepcopy(base).requires_grad_(True)
-            self.network.recorder = None
         else:
             self.network = MiniLM(settings.config(base.config.vocab_size, base.config.context_length))
 

@@ -43,7 +43,7 @@ class Page(HTMLParser):
 def read(view: str) -> Page:
     """Parse a view, and hold it to what every view must be."""
     page = Page()
-    page.feed(view)
+    page.feed(str(view))
     page.close()
     assert page.open == []
     assert "script" not in page.tags

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lessons.widgets import AttentionExplorer
-from lessons.widgets.attention_explorer import look
 from lessons.widgets.views.attention import LINES, MOST_LINES, THUMB_CELLS, Attention, attention_view
 from minilm import BPETokenizer, MiniLM, ModelConfig, trace
 
@@ -44,7 +43,7 @@ def an_attention(tokens=("a", "b"), n_slot=0, n_layer=1, n_head=2, gates=False) 
 
 
 def test_what_is_looked_at_is_what_the_model_did(model, tokenizer):
-    seen = look(model, tokenizer, TEXT)
+    seen = AttentionExplorer(model, tokenizer, TEXT).attentions()[0]
     ids = torch.tensor([tokenizer.encode(TEXT)])
     with torch.no_grad(), trace(model) as traced:
         model(ids)
@@ -90,8 +89,8 @@ def test_all_heads_are_shown_and_the_chosen_one_is_marked(read):
 
 
 def test_several_models_stand_side_by_side(read):
-    looks = [an_attention(), an_attention(n_slot=2)]
-    page = read(attention_view(looks, 0, 0))
+    models = [an_attention(), an_attention(n_slot=2)]
+    page = read(attention_view(models, 0, 0))
     assert [value for name, value in page.attributes if name == "class"].count("map") == 2
     assert [value for name, value in page.attributes if name == "class"].count("heads") == 2
 
@@ -120,7 +119,7 @@ def test_every_weight_that_counts_is_in_the_matrix():
 
 
 def test_lines_and_small_pictures_are_limited(model, tokenizer):
-    seen = look(model, tokenizer, TEXT * 4)
+    seen = AttentionExplorer(model, tokenizer, TEXT * 4).attentions()[0]
     drawn = attention_view([seen], 0, 0)
     n_line = [len(re.findall("<path", q)) for q in re.findall(r'class="q".*?</svg>', drawn)]
     assert max(n_line) <= MOST_LINES
@@ -150,7 +149,7 @@ def test_sliders_choose_layer_and_head_and_a_long_text_stays_small(model, tokeni
     assert explorer.error is None
     assert "layer 4, head 3" in explorer.output.value
     assert explorer.output.value != before
-    assert "64" not in read(explorer.output.value).text or len(explorer.looks()[0].tokens) == 64
+    assert "64" not in read(explorer.output.value).text or len(explorer.attentions()[0].tokens) == 64
     explorer.text.value = ""
     assert "the text is empty" in explorer.output.value
 
@@ -203,6 +202,6 @@ def test_the_saved_view_shows_all_heads_and_says_where_they_can_be_pressed(model
 
 def test_the_text_is_read_once_however_the_sliders_move(model, tokenizer):
     explorer = AttentionExplorer(model, tokenizer, TEXT)
-    looks = explorer.looks()
+    attentions = explorer.attentions()
     explorer.layer.value = 2
-    assert explorer.looks() is looks
+    assert explorer.attentions() is attentions

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lessons.widgets.bpe_stepper import LONGEST, BPEStepper
-from lessons.widgets.views.bpe import Learnt, Node, bpe_view
+from lessons.widgets.views.bpe import Learned, Node, bpe_view
 from minilm import BPETokenizer
 
 CORPUS = [
@@ -100,5 +100,5 @@ def test_what_a_reader_cannot_see_is_there_for_a_screen_reader_and_for_nbval(tok
 
 def test_counts_that_are_not_known_are_left_open():
     node = Node(b"ab", 0, 1, rank=0)
-    html = bpe_view([[node]], 0, [Learnt(0, b"a", b"b", None)], 1)
+    html = bpe_view([[node]], 0, [Learned(0, b"a", b"b", None)], 1)
     assert "–" in html

@@ -73,7 +73,7 @@ def test_a_control_redraws_and_an_error_keeps_the_last_good_view():
     assert explorer.output.value == "<p>number 2</p>"
     explorer.number.value = 3
     assert isinstance(explorer.error, KeyError)
-    assert "KeyError: &#x27;three&#x27;" in explorer.output.value
+    assert "KeyError: &#39;three&#39;" in explorer.output.value
     assert "<p>number 2</p>" in explorer.output.value
     explorer.number.value = 4
     assert explorer.error is None
@@ -157,10 +157,10 @@ def test_stop_keeps_what_was_learnt(lab):
     lab.run_button.click()
     while not (lab.runs and lab.runs[0].records):
         time.sleep(0.01)
-    with pytest.raises(ValueError, match="a run is going on"):
+    with pytest.raises(ValueError, match="a run is in progress"):
         lab.run()
     lab.run_button.click()
-    assert "a run is going on" in lab.output.value
+    assert "a run is in progress" in lab.output.value
     lab.stop_button.click()
     assert lab.wait(60)
     run = lab.kept[0]
@@ -227,7 +227,7 @@ def test_a_run_of_another_lab_is_refused(lab, tmp_path):
     [
         ('{"lab": "Pret', "run.json is damaged"),
         ("3", "run.json is damaged"),
-        ("{}", "run.json lacks lab, result, settings: save"),
+        ("{}", "run.json is damaged at lab: Field required; save"),
     ],
 )
 def test_a_damaged_run_is_refused(lab, tmp_path, text, complaint):
@@ -283,7 +283,7 @@ def test_the_playground_draws_what_generate_draws(model, tokenizer):
     )
     assert [int(step.token) for step in steps] == expected[0, len(prompt) :].tolist()[: len(steps)]
     for step in steps:
-        look = playground.look(step)
+        look = playground.candidates(step)
         assert look.token.drawable == pytest.approx(step.probability.item(), abs=1e-5)
         assert [c.believed for c in look.others] == sorted((c.believed for c in look.others), reverse=True)
 
@@ -291,7 +291,7 @@ def test_the_playground_draws_what_generate_draws(model, tokenizer):
 def test_greedy_choice_is_drawn_with_certainty(model, tokenizer):
     playground = Playground(model, tokenizer, temperature=0.0, length=3)
     for step in playground.steps([1]):
-        look = playground.look(step)
+        look = playground.candidates(step)
         assert look.token.drawable == 1
         assert look.others[0].text == look.token.text
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lessons.widgets import LensExplorer
-from lessons.widgets.views.lens import Layer, Reading, describe, lens_view
+from lessons.widgets.views.lens import Layer, describe, lens_view
 from minilm import BPETokenizer, MiniLM, ModelConfig, tuning
 
 TEXT = "the keeper counted the boats because the sea was calm. "
@@ -31,9 +31,9 @@ def test_the_last_row_is_the_models_output(model, tokenizer):
     with torch.no_grad():
         believed = model(torch.tensor([ids])).logits[0].softmax(-1)
     for i, reading in enumerate(explorer.read(model, ids)):
-        assert len(reading.layers) == 4
-        last = reading.layers[-1]
-        assert last.guesses[0][1] == pytest.approx(believed[i].max().item(), abs=1e-6)
+        assert len(reading) == 4
+        last = reading[-1]
+        assert last.top[0][1] == pytest.approx(believed[i].max().item(), abs=1e-6)
         if i + 1 < len(ids):
             assert last.probability == pytest.approx(believed[i, ids[i + 1]].item(), abs=1e-6)
             assert last.rank == 1 + int((believed[i] > believed[i, ids[i + 1]]).sum())
@@ -44,7 +44,7 @@ def test_the_last_row_is_the_models_output(model, tokenizer):
 def test_the_first_row_has_seen_nothing_but_the_token(model, tokenizer):
     explorer = LensExplorer(model, tokenizer, "the")
     one, other = explorer.read(model, [5, 9])[0], explorer.read(model, [5, 7, 3])[0]
-    assert one.layers[0].guesses == other.layers[0].guesses
+    assert one[0].top == other[0].top
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,16 @@ def test_tuned_models_are_read_to_their_output(model, tokenizer, method):
     ids = [tokenizer.end_of_text, *tokenizer.encode("the keeper")]
     with torch.no_grad():
         believed = tuned(torch.tensor([ids])).logits[0].softmax(-1)
-    assert explorer.read(tuned, ids)[-1].layers[-1].guesses[0][1] == pytest.approx(
-        believed[-1].max().item(), abs=1e-6
-    )
+    assert explorer.read(tuned, ids)[-1][-1].top[0][1] == pytest.approx(believed[-1].max().item(), abs=1e-6)
 
 
 def test_ranks_and_probabilities_are_told(read):
     layers = [Layer([(" sea", 0.25)], 7, 0.125), Layer([(" lamp", 0.5)], 1, 0.5)]
-    page = read(lens_view(["the", " lamp"], [("", [Reading(layers), Reading(layers)])], 0))
+    page = read(lens_view(["the", " lamp"], [("", [layers, layers])], 0))
     assert "rank 7 · 12\u202f%" in page.text and "rank 1 · 50\u202f%" in page.text
     labels = [value for name, value in page.attributes if name == "aria-label"]
     assert "“ lamp”, expected with probability 50\u202f%" in labels
-    assert "layer 1, output “ lamp” 50\u202f%" in describe(["the"], [("", [Reading(layers)])], 0)
+    assert "layer 1, output “ lamp” 50\u202f%" in describe(["the"], [("", [layers])], 0)
 
 
 def test_the_position_slider_follows_the_text(model, tokenizer):
@@ -100,7 +98,7 @@ layers = st.builds(Layer, st.lists(st.tuples(st.text(max_size=4) | st.binary(max
 @given(st.lists(st.text(max_size=4), max_size=4), st.lists(layers, min_size=1, max_size=3), st.integers(0, 5))
 @settings(deadline=None, max_examples=50)
 def test_any_data_give_a_view_that_is_whole_and_always_the_same(read, texts, layers, chosen):
-    readings = [("base", [Reading(layers)] * len(texts)), ("<b>", [Reading(layers)] * len(texts))]
+    readings = [("base", [layers] * len(texts)), ("<b>", [layers] * len(texts))]
     view = lens_view(texts, readings, chosen)
     read(view)
     assert view == lens_view(texts, readings, chosen)

@@ -2,23 +2,15 @@
 
 import html
 import math
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lessons.widgets.views.markup import (
-    Markup,
-    duration,
-    escape,
-    fixed,
-    identifier,
-    join,
-    number,
-    percent,
-    tag,
-)
+from lessons.widgets.views.markup import Markup, code, disarm, escape, identifier, join, plain, tag
+from lessons.widgets.views.numbers import duration, fixed, number, percent
 from lessons.widgets.views.tokens import spoken, token, visible
 
 HOSTILE = [
@@ -34,13 +26,27 @@ HOSTILE = [
 ]
 
 
-@given(st.text())
+def has_shape(character: str) -> bool:
+    """Whether a character leaves a mark, or is a line end or a tab."""
+    shapeless = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+    return character in "\n\t" or unicodedata.category(character) not in shapeless
+
+
+@given(st.text(st.characters(), max_size=30))
 @settings(deadline=None)
-def test_text_comes_back_from_an_element_and_from_an_attribute(read_text):
-    element = tag("p", read_text, title=read_text)
-    body = element.removesuffix("</p>").split(">", 1)
-    assert html.unescape(body[1]) == read_text
-    assert html.unescape(body[0].removeprefix('<p title="').removesuffix('"')) == read_text
+def test_text_comes_back_from_an_element_and_from_an_attribute_with_codes_for_what_has_no_shape(text):
+    element = str(tag("p", text, title=text))
+    head, body = element.removesuffix("</p>").split(">", 1)
+    shown = re.sub(r"</?bdi>|</?i( class=\"code\")?>", "", body)
+    assert html.unescape(shown) == "".join(c if has_shape(c) else code(c) for c in text)
+    title = html.unescape(head.removeprefix('<p title="').removesuffix('"'))
+    assert title == plain(text) == "".join(c if has_shape(c) else f"[{code(c)}]" for c in text)
+    assert all(map(has_shape, title)) and all(map(has_shape, shown))
+
+
+def test_right_to_left_text_is_isolated_and_markup_is_left_alone():
+    assert tag("p", "a שלום b") == "<p><bdi>a שלום b</bdi></p>"
+    assert disarm(Markup("<b>\u202e</b>")) == "<b>\u202e</b>"
 
 
 def test_what_is_markup_is_not_escaped_twice():

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from lessons.widgets.views.plot import Axis, Level, Line, Mark, axis_for, chart, smooth, thin
+from lessons.widgets.views.plot import Axis, Line, Mark, axis_for, chart, smooth, thin
 
 finite = st.floats(-1e6, 1e6)
 positive = st.floats(1e-6, 1e6)
@@ -89,7 +89,7 @@ def test_a_curve_runs_through_its_points_and_breaks_at_gaps():
 
 
 def test_a_chart_without_data_still_draws_its_frame():
-    drawn = chart([], axis_for([]), axis_for([]), "nothing", levels=[Level(0.5, "half")])
+    drawn = chart([], axis_for([]), axis_for([]), "nothing", levels=[(0.5, "half")])
     assert "half" in drawn
     assert 'aria-label="nothing"' in drawn
 

@@ -19,10 +19,9 @@ def by_hand(explorer, x):
     places, values = noisy_points(explorer.n.value)
     weights = [near(x - place) for place in places.tolist()]
     plain = sum(w * y for w, y in zip(weights, values.tolist(), strict=True)) / sum(weights)
-    added = {
-        "nothing": 0.0,
-        "fixed": near(x - explorer.first.value) + near(x - explorer.second.value),
-    }.get(explorer.kind.value, near(explorer.offset.value))
+    added = {"nothing": 0.0, "fixed": near(x - explorer.first.value) + near(x - explorer.second.value)}.get(
+        explorer.kind.value, near(explorer.offset.value)
+    )
     gate = added / (added + sum(weights))
     kept = plain if explorer.kind.value == "near" else (1 - gate) * plain
     return plain, kept + gate * explorer.value.value, gate
@@ -32,9 +31,9 @@ def by_hand(explorer, x):
 def test_curves_are_the_formula_at_every_place(kind):
     explorer = SmoothingExplorer(kind, n=60, bandwidth=0.9)
     explorer.offset.value, explorer.second.value, explorer.value.value = 0.7, 5.5, -1.2
-    seen = explorer.look()
+    seen = explorer.smooth()
     for at in (0, 57, 133, 200):
-        plain, estimate, gate = by_hand(explorer, seen.asked[at])
+        plain, estimate, gate = by_hand(explorer, seen.queries[at])
         assert seen.plain[at] == pytest.approx(plain, abs=1e-4)
         assert seen.estimate[at] == pytest.approx(estimate, abs=1e-4)
         assert seen.gate[at] == pytest.approx(gate, abs=1e-4)
@@ -42,7 +41,7 @@ def test_curves_are_the_formula_at_every_place(kind):
 
 def test_a_longer_text_takes_the_weight_from_what_is_added():
     for kind in ("fixed", "near"):
-        weights = [SmoothingExplorer(kind, n=n).look().weight for n in (8, 40, 200)]
+        weights = [SmoothingExplorer(kind, n=n).smooth().weight for n in (8, 40, 200)]
         assert weights[0] > weights[1] > weights[2]
 
 
@@ -81,7 +80,7 @@ def test_gates_are_those_of_the_trace(models, tokenizer):
     torch.testing.assert_close(explorer.gates(ids)["inducer"][1], seen.gates[1][0])
 
 
-def test_the_text_is_shown_once_for_each_model_and_coloured_by_its_gate(models, tokenizer, read):
+def test_the_text_is_shown_once_for_each_model_and_colored_by_its_gate(models, tokenizer, read):
     explorer = GateExplorer(models, tokenizer, "the <lamp>")
     page = read(explorer.output.value)
     assert page.text.count("lamp") == 2 and "inducer" in page.text and "prefix" in page.text

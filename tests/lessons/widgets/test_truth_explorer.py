@@ -9,7 +9,7 @@ import torch
 
 from lessons.widgets import TruthExplorer
 from lessons.widgets.truth_explorer import compare
-from lessons.widgets.views.truth import Possible, Verdict, truth_view
+from lessons.widgets.views.truth import Comparison, Possible, truth_view
 from minilm import BPETokenizer, MiniLM, ModelConfig
 from minilm.storyworld import Oracle, StoryWorld
 
@@ -25,10 +25,10 @@ def explorer() -> TruthExplorer:
 
 def test_entropy_divergence_and_mass_on_the_impossible_by_hand():
     truth = torch.tensor([0.5, 0.5, 0.0]).double().log()
-    verdict = compare(truth, torch.tensor([0.25, 0.5, 0.25]).double().log())
-    assert math.isclose(verdict.entropy, 1.0)
-    assert math.isclose(verdict.divergence, 0.5)
-    assert math.isclose(verdict.impossible, 0.25)
+    comparison = compare(truth, torch.tensor([0.25, 0.5, 0.25]).double().log())
+    assert math.isclose(comparison.entropy, 1.0)
+    assert math.isclose(comparison.divergence, 0.5)
+    assert math.isclose(comparison.impossible, 0.25)
 
 
 def test_truth_compared_with_itself_loses_nothing():
@@ -46,12 +46,12 @@ def test_a_text_that_the_world_cannot_tell_is_named_where_it_leaves(explorer):
     before = explorer.output.value
     explorer.text.value = "Zebras zoomed"
     assert isinstance(explorer.error, ValueError)
-    assert "no story of this world goes on" in explorer.output.value
+    assert "no story of this world continues" in explorer.output.value
     explorer.text.value = "One"
     assert explorer.error is None and explorer.output.value == before
 
 
 def test_tokens_and_text_are_escaped():
-    html = truth_view("<script>", [Possible(b"<b>", 0.5, 0.2)], Verdict(1.0, float("inf"), 0.0))
+    html = truth_view("<script>", [Possible(b"<b>", 0.5, 0.2)], Comparison(1.0, float("inf"), 0.0))
     assert "<script>" not in html and "<b>&lt;" not in html
     assert "&lt;script&gt;" in html and "∞" in html

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lessons.widgets import TuningLab, TuningSettings
-from lessons.widgets.tuning_settings import KNOBS, RATES, docs, method_of
+from lessons.widgets.tuning_settings import FIELDS, RATES, docs, method_of
 from minilm import MiniLM, ModelConfig, tuning
 from minilm.tuning import METHODS, attach
 
@@ -29,7 +29,7 @@ def shown(lab):
     return {name for name, slider in lab.sliders.items() if slider.layout.display != "none"}
 
 
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_every_method_learns_and_leaves_the_base_as_it_was(lab, base, name):
     before = {key: tensor.clone() for key, tensor in base.state_dict().items()}
     run = lab.run(method=name, reparameterize=False)
@@ -39,10 +39,10 @@ def test_every_method_learns_and_leaves_the_base_as_it_was(lab, base, name):
     assert all(torch.equal(tensor, before[key]) for key, tensor in base.state_dict().items())
 
 
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_a_method_shows_its_own_sliders_and_a_rate_that_suits_it(lab, name):
     lab.sliders["method"].value = name
-    assert shown(lab) == {"method", "learning_rate", "steps", *KNOBS[name]}
+    assert shown(lab) == {"method", "learning_rate", "steps", *FIELDS[name]}
     assert lab.sliders["learning_rate"].value == pytest.approx(RATES[name])
 
 
@@ -50,7 +50,7 @@ def test_sliders_reach_the_method(base):
     settings = TuningSettings(
         rank=3, alpha=5.0, length=4, reparameterize=False, bottleneck=7, key_bottleneck=5, value_bottleneck=6
     )
-    of = {name: method_of(TuningSettings(**{**vars(settings), "method": name})) for name in KNOBS}
+    of = {name: method_of(TuningSettings(**{**vars(settings), "method": name})) for name in FIELDS}
     assert (of["lora"].rank, of["lora"].alpha) == (3, 5.0)
     assert (of["prefix"].length, of["prefix"].reparameterize, of["prompt"].length) == (4, False, 4)
     assert of["adapter"].bottleneck == of["parallel-adapter"].bottleneck == of["mam"].bottleneck == 7
@@ -68,10 +68,10 @@ def test_runs_are_compared_in_a_table(lab):
     assert table["held-out loss"].max() < lab.loss(lab.base)
 
 
-def test_every_knob_is_a_field_that_the_method_documents():
-    for name in KNOBS:
+def test_every_control_is_for_a_field_that_the_method_documents():
+    for name in FIELDS:
         told = docs(name)
-        assert set(told) == set(KNOBS[name]) <= set(METHODS[name].__dataclass_fields__)
+        assert set(told) == set(FIELDS[name]) <= set(METHODS[name].__dataclass_fields__)
         assert all(text.endswith(".") and "\n" not in text for text in told.values())
     assert docs("inducer")["key_bottleneck"].startswith("r_k, width inside f_k")
 
@@ -84,7 +84,7 @@ def test_a_slider_says_what_the_picked_method_says_about_it(lab):
     assert "Virtual tokens before the text." in lab.output.value
 
 
-@pytest.mark.parametrize("name", KNOBS)
+@pytest.mark.parametrize("name", FIELDS)
 def test_parameters_are_counted_as_the_sliders_turn_and_truly(lab, base, name):
     lab.sliders["method"].value = name
     for length in (1, 5):
@@ -102,7 +102,7 @@ def test_what_cannot_be_run_is_said_before_it_is(lab):
 
 
 def test_each_method_begins_at_a_rate_that_suits_it(base):
-    for name in KNOBS:
+    for name in FIELDS:
         settings = TuningSettings(method=name)
         lab = TuningLab(base, EXAMPLES, EXAMPLES, sample=lambda m: "", settings=settings, methods=[name])
         assert lab.settings.rate == pytest.approx(RATES[name])

@@ -1,0 +1,54 @@
+"""Where the model of a name lies: a folder, a bundled checkpoint, an offline mirror, or GPT-2 at its publisher."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minilm.system.places import as_path
+
+BUNDLED = Path(__file__).resolve().parents[2] / "data"
+"""Where the checkpoints that come with the course lie, a folder each."""
+GPT2 = {"repo_id": "openai-community/gpt2", "revision": "607a30d783dfa663caf39e06633721c8d4cfcd7e"}
+GPT2_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+def find_checkpoint(name: str | Path) -> Path:
+    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet.
+
+    `MINILM_DATA` names a folder in which to look first, and while it is set nothing is fetched.
+
+    Raises:
+        ValueError: the name is not a text or a path.
+        FileNotFoundError: there is no such checkpoint.
+    """
+    path = as_path(name, "the name of a checkpoint")
+    if path.is_dir():
+        return path
+    if (BUNDLED / path / "model.safetensors").is_file():
+        return BUNDLED / path
+    mirror = os.environ.get("MINILM_DATA")
+    if mirror and (Path(mirror) / path / "model.safetensors").is_file():
+        return Path(mirror) / path
+    if str(name) == "gpt2":
+        return _gpt2(mirror)
+    bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.safetensors"))
+    raise FileNotFoundError(f"no checkpoint {str(name)!r}: give a folder, 'gpt2', or one of {bundled}")
+
+
+def _gpt2(mirror: str | None) -> Path:
+    """GPT-2 small from its publisher, at a pinned revision, kept in the hub's own cache; never beside a mirror."""
+    if mirror:
+        raise FileNotFoundError(
+            f"the mirror {mirror} (MINILM_DATA) has no folder gpt2 with {', '.join(GPT2_FILES)}; put it there, or "
+            "unset MINILM_DATA to fetch GPT-2"
+        )
+    print(f"Fetching GPT-2 small ({GPT2['repo_id']}, MIT licence, about 550 MB) once.")
+    try:
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(**GPT2, allow_patterns=list(GPT2_FILES)))
+    except Exception as error:  # the hub raises many kinds; all mean that the weights are not here
+        raise FileNotFoundError(
+            f"GPT-2's weights could not be fetched ({error}); put {', '.join(GPT2_FILES)} into a folder and load that"
+        ) from error
