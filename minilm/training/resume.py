@@ -1,4 +1,4 @@
-"""All it takes to go on with a run: weights, optimiser, random state and place in the data in one file, the history beside it."""
+"""All it takes to go on with a run: weights, optimiser and random state in one file, the history beside it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,8 @@ class Checkpoint:
         version = metadata.get("version", 1)
         if version > VERSION:
             raise CheckpointError(
-                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer minilm"
+                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer "
+                "minilm"
             )
         theirs, ours = (
             (metadata["identity"], self.identity) if version > 1 else old_identity(metadata, self.run)
