@@ -206,7 +206,9 @@ def test_the_example_of_the_documentation_is_a_grammar() -> None:
     cut = course.index("\ndocuments:"), course.index("\nplots:\n")
     world = StoryWorld.from_text(course[: cut[0]] + "\n" + kinds + course[cut[1] :])
     written = read("relations:" + others, "docs").fields()
-    assert load_relations(written["relations"], world.grammar.slots).items() <= world.grammar.relations.items()
+    assert (
+        load_relations(written["relations"], world.grammar.slots).items() <= world.grammar.relations.items()
+    )
     assert len(load_phrases(written["called"], world.grammar.slots)) == 3
     assert len(world.kinds) == 7 and {s.attributes["kind"] for s in world.sample(200)} == set(world.kinds)
     assert " = " in world.only("facts first", notation="equals").sample(1)[0].prompt + " "
