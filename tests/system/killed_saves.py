@@ -24,6 +24,9 @@ from minilm.checkpoints.tensors import read_tensors, write_tensors
 from minilm.tuning import LoRA, attach, load
 
 torch.set_num_threads(1)
+os.fsync = lambda descriptor: (
+    None
+)  # a killed process loses nothing that it has written; only a power cut would
 WATCHED = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.scandir", "os.listdir"}
 """What a save does to the file system, as Python's audit events name it; each is told before it is done."""
 TOKENIZERS = {

@@ -34,7 +34,10 @@ def texts(text: str) -> dict[str, str]:
     return {name: f"{name}: {text}" for name in ("one", "two")}
 
 
-def test_two_hundred_folders_with_random_contents_keep_every_byte(tmp_path: Path) -> None:
+def test_two_hundred_folders_with_random_contents_keep_every_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # the slow part, and not the point here
     for number in range(200):
         folder, random = tmp_path / str(number), Random(number)
         fill(folder, random)
