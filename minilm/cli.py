@@ -57,8 +57,8 @@ def pretrain(
 ) -> int:
     """Pretrain a model from nothing and save it with its tokenizer and card.
 
-    The unfinished run is kept beside the model, in FOLDER.run. Ctrl-C stops it after the current step, with exit status 130, and the
-    same command goes on from there. Only a finished model is put into FOLDER; then FOLDER.run is removed.
+    The unfinished run is kept beside the model, in FOLDER.run. Ctrl-C stops it after the current step, with exit status
+    130, and the same command goes on from there. Only a finished model is put into FOLDER; then FOLDER.run is removed.
 
     Args:
         folder: Where the finished model goes.

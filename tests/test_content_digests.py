@@ -54,6 +54,15 @@ def test_borders_between_lists_count():
     assert len({digest(each) for each in cases}) == len(cases)
 
 
+def test_what_knows_its_own_digest_is_known_by_it():
+    class OnDisk:
+        def __init__(self, digest: str):
+            self.digest = digest
+
+    assert digest(OnDisk("a")) == digest(OnDisk("a")) != digest(OnDisk("b"))
+    assert digest([OnDisk("a")]) != digest(OnDisk("a"))
+
+
 def test_what_has_no_content_is_refused():
     with pytest.raises(ValueError, match="no digest of a function"):
         digest([1, digest])

@@ -52,8 +52,9 @@ class Batch:
 class BatchMaker(Protocol):
     """Where batches come from; `minilm.objectives.samplers` has several.
 
-    It should also have `identity() -> dict`: its settings by name and digests of all that it reads (`minilm.system.content_digests`), by
-    which a training run knows its own checkpoint. Of a maker without one, only some batches are compared.
+    It should also have `identity() -> dict`: its settings by name, and digests of all that it reads
+    (`minilm.system.content_digests`). By it a training run knows its own checkpoint; of a maker without one, only some
+    batches are compared.
     """
 
     def batch(self, index: int) -> Batch:

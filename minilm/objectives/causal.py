@@ -9,16 +9,7 @@ from minilm.objectives.batch import IGNORE, Batch
 
 
 def next_token_loss(model, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
-    """Mean of -log P(target) in nats over the targets that count; 0 where none does.
-
-    Raises:
-        ValueError: targets and tokens differ in shape.
-    """
-    if batch.targets.shape != batch.tokens.shape:
-        raise ValueError(
-            f"targets must have the shape of the tokens, {tuple(batch.tokens.shape)}, not {tuple(batch.targets.shape)}: "
-            "targets[:, t] should follow tokens[:, t]"
-        )
+    """Mean of -log P(target) in nats over the targets that count; 0 where none does."""
     options = {} if batch.attribute is None else {"attribute": batch.attribute}
     logits = model(batch.tokens, **options).logits  # (B, T, vocab)
     total = F.cross_entropy(

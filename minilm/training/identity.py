@@ -94,8 +94,8 @@ def frozen_digest(model: nn.Module) -> str:
 def settings_identity(settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """Training settings that decide the result, from those of a config or of an older checkpoint's.
 
-    "auto" becomes the precision that it means on the device. How often held-out text is looked at matters only where that may
-    end the run.
+    "auto" becomes the precision that it means on the device. How often held-out text is looked at matters only where that
+    may end the run.
     """
     defaults = {field.name: field.default for field in fields(TrainingConfig)}
     kept = {name: value for name, value in {**defaults, **settings}.items() if name not in HARMLESS}

@@ -61,10 +61,11 @@ def train(
 
     Raises:
         DivergenceError: the loss became NaN or infinite; the last checkpoint is intact.
-        OtherRunError: the checkpoint in `folder` is of another run; the message names the setting, weights or data that differ.
+        OtherRunError: the checkpoint in `folder` is of another run; the message names what differs.
         CheckpointError: the checkpoint is damaged, or another process trains in this folder.
         SaveError: the folder cannot be written to.
-        ValueError: the device is not there, nothing is trainable, `patience` without `evaluate`, or `evaluate` returned no number.
+        ValueError: the device is not there, nothing is trainable, `patience` without `evaluate`, or `evaluate` returned
+            no number.
     """
     config = config or TrainingConfig()
     if config.patience and evaluate is None:

@@ -20,7 +20,7 @@ from minilm.training.config import TrainingConfig
 FLOAT = 4
 """Bytes of a number."""
 PER_BLOCK, PER_LOGIT, PER_DROPOUT, PER_ATTENTION = 20, 3, 6, 5
-"""Numbers kept for the backward pass: per token and width in a block, per logit; with dropout also per width and per weight."""
+"""Numbers kept for the backward pass: per token and width in a block, per logit; with dropout also per width and weight."""
 MUON_COPIES = 8
 """Of the matrices of one shape, while Muon orthogonalises them together."""
 EVALUATED_ROWS = 32

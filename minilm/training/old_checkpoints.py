@@ -1,4 +1,4 @@
-"""Checkpoints of layout 1, which kept the history in their header and knew only settings and the first batch of their run."""
+"""Checkpoints of layout 1, which kept the history in their header and knew only settings and first batch of a run."""
 
 from __future__ import annotations
 

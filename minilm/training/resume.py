@@ -1,4 +1,4 @@
-"""All it takes to go on with a run: weights, optimiser, random state and place in the data in one file, the history beside it."""
+"""All it takes to go on with a run: weights, optimiser and random state in one file, the history beside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
+from minilm.checkpoints.tensors import read_tensors, write_tensors
+from minilm.system.errors import CheckpointError
 from minilm.training.early_stopping import load_trained_weights, plain_name, trained_weights
 from minilm.training.history import History, is_history, read_history
 from minilm.training.identity import Run, describe_difference, warn_of_bits, warn_of_probes
@@ -120,7 +121,8 @@ class Checkpoint:
         version = metadata.get("version", 1)
         if version > VERSION:
             raise CheckpointError(
-                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer minilm"
+                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer "
+                "minilm"
             )
         theirs, ours = (
             (metadata["identity"], self.identity) if version > 1 else old_identity(metadata, self.run)

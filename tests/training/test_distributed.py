@@ -1,4 +1,4 @@
-"""Two processes that share the work take the steps that one process takes on all of it, and go on where they were stopped."""
+"""Two processes that share the work take the steps of one that does it all, and go on where they were stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at held-out text changes nothing: any number will do, no random number is used up, a stop's own look does not count."""
+"""Looking at held-out text changes nothing: no random number is used up, and a look that a stop asks for does not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run: found out before the first step, one run at a time; a checkpoint that is not whole is one clear error."""
+"""The folder of a run: looked at before the first step, one run at a time; a damaged checkpoint is one clear error."""
 
 from __future__ import annotations
 
