@@ -88,9 +88,9 @@ class KeywordStories:
         return self.write_told(model, self.tell(keywords), seed)
 
     def write_told(self, model, attribute: Tensor, seed: int = 0) -> list[str]:
-        """A story for each row of an attribute (B, m)."""
+        """A story for each row of an attribute (B, m), of which a model that takes none is not told."""
         start = torch.full((len(attribute), 1), self.tokenizer.end_of_text)
-        return self.go_on(model, start, seed, attribute=attribute)
+        return self.go_on(model, start, seed, attribute=attribute if model.takes_attribute else None)
 
     def write_after_examples(self, model, keywords: Sequence[str], seed: int = 0) -> list[str]:
         """The same from a few-shot prompt: stories behind their keywords, then the keyword that is asked for."""
@@ -114,7 +114,7 @@ class KeywordStories:
         rows = PPLM().generate(model, torch.full((n, 1), end), bag, LONGEST, seed=seed, stop_token=end)
         return [self.until_end(row) for row in rows[:, 1:].tolist()]
 
-    def go_on(self, model, prompts: Tensor, seed: int, **told: Tensor) -> list[str]:
+    def go_on(self, model, prompts: Tensor, seed: int, **told: Tensor | None) -> list[str]:
         """What a model writes after prompts (B, T), up to the end of a story."""
         end = self.tokenizer.end_of_text
         rows = generate(model, prompts, LONGEST, seed=seed, stop_token=end, **told)
