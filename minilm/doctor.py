@@ -15,13 +15,15 @@ import torch
 
 from minilm.checkpoints.folders import BUNDLED, load_pretrained
 from minilm.checkpoints.tensors import CheckpointError
+from minilm.datasets.store import cache_folder
 from minilm.system.devices import has_fast_bfloat16, resolve_device
+from minilm.system.disk import free_space
 
 PYTHONS = ((3, 11), (3, 13))
 """The oldest and the newest Python that the course is tested with."""
 OLDEST_TORCH = (2, 9)
-CORES, MEMORY, DISK = 2, 4.0, 2.0
-"""What the lessons are sized for: CPU cores, GiB of memory, GiB of free disk."""
+CORES, MEMORY, FREE_MEMORY, DISK = 2, 4.0, 2.0, 2.0
+"""What the lessons are sized for: CPU cores, GiB of memory, of free memory, of free disk."""
 REFERENCES = ("transformers", "tokenizers", "peft")
 JUPYTER = ("jupyterlab", "ipywidgets", "matplotlib", "pandas")
 
@@ -92,22 +94,34 @@ def cores() -> Fact:
 
 
 def memory() -> Fact:
-    """Physical memory in GiB, where the system tells."""
+    """Physical memory in GiB, and how much of it is free, where the system tells."""
     try:
         size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (AttributeError, OSError, ValueError):  # Windows has no sysconf, some systems not these names
         return Fact("memory", "unknown")
-    return Fact("memory", f"{size:.0f} GiB", "" if size >= MEMORY else f"the lessons need {MEMORY:.0f} GiB")
+    free = _free_memory()
+    advice = "" if size >= MEMORY else f"the lessons need {MEMORY:.0f} GiB"
+    if free is not None and free < FREE_MEMORY:
+        advice = f"close other programs: a lesson takes up to {FREE_MEMORY:.0f} GiB"
+    return Fact("memory", f"{size:.0f} GiB" + ("" if free is None else f", {free:.0f} GiB free"), advice)
 
 
 def disk() -> Fact:
     """Space left where the course lies, in GiB."""
-    free = shutil.disk_usage(Path(__file__).parent).free / 2**30
+    free = free_space(Path(__file__).parent) / 2**30
     return Fact(
         "free disk",
         f"{free:.0f} GiB",
         "" if free >= DISK else f"free {DISK:.0f} GiB for checkpoints and data",
     )
+
+
+def cache() -> Fact:
+    """Where downloads and the tokens of large texts are kept, and the space left there."""
+    folder = cache_folder()
+    free = free_space(folder) / 2**30
+    advice = f"free {DISK:.0f} GiB there, or name another folder in MINILM_CACHE"
+    return Fact("cache", f"{folder}, {free:.0f} GiB free", "" if free >= DISK else advice)
 
 
 def checkpoint() -> Fact:
@@ -126,7 +140,11 @@ def data() -> Fact:
     named = os.environ.get("MINILM_DATA")
     if not named:
         return Fact("public data", "downloaded once, on first use")
-    advice = "" if Path(named).is_dir() else "MINILM_DATA names no folder: mend it, or unset it to download"
+    advice = (
+        ""
+        if Path(named).is_dir()
+        else "MINILM_DATA does not name a folder: correct it, or unset it to download"
+    )
     return Fact("public data", "offline mirror (MINILM_DATA)", advice)
 
 
@@ -147,6 +165,7 @@ LOOKS: tuple[Callable[[], Fact], ...] = (
     cores,
     memory,
     disk,
+    cache,
     checkpoint,
     data,
     reference_libraries,
@@ -163,6 +182,15 @@ def _versions(names: tuple[str, ...]) -> tuple[str, str]:
         except metadata.PackageNotFoundError:
             absent.append(name)
     return ", ".join(there) or "none", f"make lab installs {', '.join(absent)}" if absent else ""
+
+
+def _free_memory() -> float | None:
+    """GiB that programs can still have, without what the system only keeps to be quick; None where it does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 2**20
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
 
 
 def _usable_cores() -> int:

@@ -181,7 +181,7 @@ def test_a_mirror_is_looked_into_and_nothing_is_fetched_beside_it(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MINILM_DATA", str(tmp_path))
-    monkeypatch.setattr(finding, "GPT2", {})  # without a publisher to ask
+    monkeypatch.setattr(finding, "fetch_gpt2", lambda: pytest.fail("it asked the network"))
     with pytest.raises(FileNotFoundError, match=r"MINILM_DATA\) has no folder gpt2"):
         load_pretrained("gpt2")
     folder.rename(tmp_path / "gpt2")

@@ -56,12 +56,42 @@ def test_memory_is_unknown_where_the_system_does_not_tell(monkeypatch):
     assert doctor.memory() == ("memory", "unknown", "")
 
 
-def test_little_memory_and_a_full_disk_are_told(monkeypatch):
-    monkeypatch.setattr(os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**19}[name])
+PAGES = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**19}
+"""Two GiB."""
+
+
+def test_little_memory_is_told(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", PAGES.__getitem__)
+    monkeypatch.setattr(doctor, "_free_memory", lambda: None)
     assert doctor.memory() == ("memory", "2 GiB", "the lessons need 4 GiB")
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage(2**40, 2**40, 2**30))
+
+
+def test_memory_that_other_programs_hold_is_told(monkeypatch):
+    monkeypatch.setattr(os, "sysconf", {**PAGES, "SC_PHYS_PAGES": 2**22}.__getitem__)
+    monkeypatch.setattr(doctor, "_free_memory", lambda: 9.0)
+    assert doctor.memory() == ("memory", "16 GiB, 9 GiB free", "")
+    monkeypatch.setattr(doctor, "_free_memory", lambda: 1.0)
+    assert "close other programs" in doctor.memory().advice
+
+
+def test_free_memory_is_read_where_the_system_tells(monkeypatch):
+    told = doctor._free_memory()
+    assert told is None or told > 0
+    monkeypatch.setattr(
+        doctor.Path, "read_text", lambda *_, **__: "MemTotal: 5 kB\nMemAvailable: 3145728 kB\n"
+    )
+    assert doctor._free_memory() == 3.0
+    monkeypatch.setattr(doctor.Path, "read_text", lambda *_, **__: "nothing")
+    assert doctor._free_memory() is None
+
+
+def test_a_full_disk_is_told_for_the_course_and_for_the_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("MINILM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "free_space", lambda folder: 7 * 2**30)
+    assert doctor.cache() == ("cache", f"{tmp_path / 'cache'}, 7 GiB free", "")
+    monkeypatch.setattr(doctor, "free_space", lambda folder: 2**30)
     assert "free 2 GiB" in doctor.disk().advice
+    assert "MINILM_CACHE" in doctor.cache().advice
 
 
 @pytest.mark.parametrize("error, found", [(FileNotFoundError, "absent"), (CheckpointError, "damaged")])
@@ -74,11 +104,11 @@ def test_a_bundled_model_that_does_not_open_is_told_with_its_remedy(monkeypatch,
     assert (fact.value, "git checkout" in fact.advice) == (found, True)
 
 
-def test_a_mirror_that_is_no_folder_is_told(monkeypatch, tmp_path):
+def test_a_mirror_that_is_not_a_folder_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("MINILM_DATA", str(tmp_path))
     assert doctor.data().advice == ""
     monkeypatch.setenv("MINILM_DATA", str(tmp_path / "nowhere"))
-    assert "no folder" in doctor.data().advice
+    assert "does not name a folder" in doctor.data().advice
 
 
 def test_absent_libraries_are_named(monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from minilm.system import disk
 from minilm.system.atomic import SaveError
 from minilm.text import pieces, sharding
 from minilm.text.excerpts import sample_file, sample_tokens, spread
@@ -148,7 +149,7 @@ def test_shards_of_another_text_or_tokenizer_are_refused_and_left_alone(text, to
 
 def test_a_disk_without_room_is_told_before_anything_is_written(text, tokenizer, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(sharding.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
     with pytest.raises(
         SaveError, match=r"encoding text\.txt needs 0\.00 GB on disk, 0\.00 GB are free: make room"
     ):

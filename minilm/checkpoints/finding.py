@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from minilm.checkpoints.gpt2_download import PUBLISHED, fetch_gpt2
 from minilm.system.places import as_path
 
 BUNDLED = Path(__file__).resolve().parents[2] / "data"
 """Where the checkpoints that come with the course lie, a folder each."""
-GPT2 = {"repo_id": "openai-community/gpt2", "revision": "607a30d783dfa663caf39e06633721c8d4cfcd7e"}
-GPT2_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+GPT2_FILES = tuple(PUBLISHED)
 
 
 def find_checkpoint(name: str | Path) -> Path:
@@ -21,6 +21,7 @@ def find_checkpoint(name: str | Path) -> Path:
     Raises:
         ValueError: the name is not a text or a path.
         FileNotFoundError: there is no such checkpoint.
+        CheckpointError: what is there of GPT-2 has other bytes than the published files.
     """
     path = as_path(name, "the name of a checkpoint")
     if path.is_dir():
@@ -37,18 +38,10 @@ def find_checkpoint(name: str | Path) -> Path:
 
 
 def _gpt2(mirror: str | None) -> Path:
-    """GPT-2 small from its publisher, at a pinned revision, kept in the hub's own cache; never beside a mirror."""
+    """GPT-2 small from its publisher, never beside a mirror."""
     if mirror:
         raise FileNotFoundError(
             f"the mirror {mirror} (MINILM_DATA) has no folder gpt2 with {', '.join(GPT2_FILES)}; put it there, or "
             "unset MINILM_DATA to fetch GPT-2"
         )
-    print(f"Fetching GPT-2 small ({GPT2['repo_id']}, MIT licence, about 550 MB) once.")
-    try:
-        from huggingface_hub import snapshot_download
-
-        return Path(snapshot_download(**GPT2, allow_patterns=list(GPT2_FILES)))
-    except Exception as error:  # the hub raises many kinds; all mean that the weights are not here
-        raise FileNotFoundError(
-            f"GPT-2's weights could not be fetched ({error}); put {', '.join(GPT2_FILES)} into a folder and load that"
-        ) from error
+    return fetch_gpt2()

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 from minilm.datasets.integrity import DataError, intact
 from minilm.datasets.registry import Card, DataFile
+from minilm.system.disk import check_room
 
 if TYPE_CHECKING:
+    import requests
     from tqdm import tqdm
 
 CHUNK = 1 << 16
@@ -31,11 +34,13 @@ def fetch(card: Card, files: Sequence[DataFile], folder: Path) -> None:
 
     Raises:
         DataError: a file could not be fetched, twice; those before it are in place, its sound part is kept.
+        SaveError: the disk has no room for them.
     """
     from filelock import FileLock
     from tqdm.auto import tqdm
 
     total = sum(file.bytes for file in files)
+    check_room(folder, total, f"fetching {card.name}")
     print(f"Fetching {card.name} ({card.title}): {len(files)} file(s), {total:,} bytes")
     print(f"  from {os.path.commonprefix([file.url for file in files])}\n  to {folder}")
     print(f"  licence: {card.licence}; published at {card.origin}", flush=True)
@@ -96,27 +101,42 @@ def resume(url: str, output: str, _pooch: Any, *, file: DataFile, part: Path, ba
     """
     have = part.stat().st_size if part.exists() else 0
     if have < file.bytes:
-        have = append(url, part, have, bar)
+        have = append(url, part, have, file.bytes, bar)
     if have < file.bytes:
         raise ValueError(f"the connection ended after {have:,} of {file.bytes:,} bytes")
     if have > file.bytes:
         part.unlink()
-        raise ValueError(f"got {have:,} bytes where the register has {file.bytes:,}")
+        raise ValueError(f"it has more than the {file.bytes:,} bytes of the register")
     os.replace(part, output)
 
 
-def append(url: str, part: Path, have: int, bar: tqdm) -> int:
-    """Fetch what follows the first `have` bytes into `part`, or all if the server cannot; the size reached."""
+def append(url: str, part: Path, have: int, most: int, bar: tqdm) -> int:
+    """Fetch what follows the first `have` bytes into `part`, or all if the server cannot; the size reached.
+
+    Of a body without end it takes little more than the `most` bytes that the register has, which tells.
+    """
     import requests
 
     # Without "identity" a server may compress, and then neither Range nor the length counts the file's own bytes.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with requests.get(url, headers=headers, stream=True, timeout=SILENCE) as response:
+    hooks = {"response": stay_on_https}
+    with requests.get(url, headers=headers, stream=True, timeout=SILENCE, hooks=hooks) as response:
         response.raise_for_status()
+        if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+            raise ValueError(f"the server sends it compressed ({coding}), which it was asked not to do")
         going_on = response.status_code == requests.codes.partial_content
         bar.update(have if going_on else 0)
         with part.open("ab" if going_on else "wb") as stream:
             for chunk in response.iter_content(CHUNK):
                 stream.write(chunk)
                 bar.update(len(chunk))
+                if stream.tell() > most:
+                    break
     return part.stat().st_size
+
+
+def stay_on_https(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Refuse to follow a redirect to an address that is not encrypted, or not one of the web at all."""
+    target = urljoin(response.url, response.headers.get("location", ""))
+    if response.is_redirect and not target.startswith("https://"):
+        raise ValueError(f"it redirects to {target}, and only https addresses are followed")

@@ -43,7 +43,7 @@ def from_mirror(folder: Path, card: Card, file: DataFile) -> Path:
     path = folder / file.path
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"MINILM_DATA names {folder}, which is no folder; mend it, or unset it to download"
+            f"MINILM_DATA names {folder}, which is not a folder; correct it, or unset it to download"
         )
     if not path.is_file():
         raise FileNotFoundError(

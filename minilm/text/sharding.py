@@ -7,7 +7,6 @@ text, each can be made by itself, and a shard that is damaged is made again alon
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -21,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm.auto import tqdm
 
-from minilm.system.atomic import SaveError, atomic_file
+from minilm.system.atomic import atomic_file
+from minilm.system.disk import check_room
 from minilm.text.excerpts import sample_file
 from minilm.text.pieces import TextError, cut_near, read_pieces
 from minilm.text.shard_manifest import Manifest, Shard, ShardError, sha256
@@ -100,17 +100,6 @@ def disk_needed(path: Path, tokenizer: BPETokenizer, start: int = 0, stop: int |
     for piece in sample_file(path, ESTIMATE_FROM, start, stop, tuple(tokenizer.special_tokens)):
         n_byte, n_token = n_byte + len(piece.encode()), n_token + len(tokenizer.encode(piece))
     return round((stop - start) * n_token / max(n_byte, 1)) * np.dtype(_dtype(tokenizer)).itemsize
-
-
-def check_room(folder: Path, needed: int, what: str) -> None:
-    """Raise SaveError if the disk of a folder, which need not exist yet, has not so many bytes free."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise SaveError(
-            f"{what} needs {needed / 1e9:.2f} GB on disk, {free / 1e9:.2f} GB are free: make room at {there}, or choose a "
-            "folder on another disk"
-        )
 
 
 def fingerprint(tokenizer: BPETokenizer) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class Server(ThreadingHTTPServer):
         self.faults: list[str] = []
         self.ranges: list[str | None] = []
         self.understands_ranges = True
+        self.sent = 0
 
     def card(self, **content: bytes) -> Card:
         """Put files on the server; a card whose register lists them with their true SHA-256."""
@@ -68,10 +70,32 @@ class Handler(BaseHTTPRequestHandler):
         start = (
             int(asked.removeprefix("bytes=").rstrip("-")) if asked and self.server.understands_ranges else 0
         )
+        if fault.startswith("redirect "):
+            self.send_response(302)
+            self.send_header("Location", fault.removeprefix("redirect "))
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
+        if fault == "gzip":
+            data = gzip.compress(bytes(10_000_000), 1)
+            self.send_header("Content-Encoding", "gzip")
+        if fault != "endless":
+            self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()
-        self.wfile.write(self.spoil(data[start:], fault))
+        if fault == "endless":
+            self.write_on()
+        else:
+            self.wfile.write(self.spoil(data[start:], fault))
+
+    def write_on(self) -> None:
+        """Send bytes until nobody listens any more, or for a gigabyte."""
+        self.close_connection = True
+        try:
+            for _ in range(1000):
+                self.wfile.write(b"more" * 250_000)
+                self.server.sent += 1_000_000
+        except OSError:
+            pass
 
     def spoil(self, data: bytes, fault: str) -> bytes:
         """The bytes to send: all of them, half of them, or all with one changed."""

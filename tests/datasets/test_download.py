@@ -13,6 +13,8 @@ from filelock import FileLock
 
 from minilm.datasets import DataError
 from minilm.datasets.store import collect, locate
+from minilm.system import disk
+from minilm.system.atomic import SaveError
 
 LETTERS = bytes(itertools.islice(itertools.cycle(range(97, 123)), 300_000))
 
@@ -111,6 +113,42 @@ def test_a_changed_cached_file_is_not_used_when_the_server_is_gone(server, cache
         locate(card, "all")
 
 
+def test_a_body_without_end_is_left_at_the_registered_size(server, cache):
+    card = server.card(letters=LETTERS)
+    server.faults = ["endless", "endless"]
+    with pytest.raises(DataError, match=r"twice: it has more than the 300,000 bytes of the register"):
+        locate(card, "all")
+    assert server.sent < 50_000_000  # what the system's buffers took before the connection was closed
+    assert files_in(cache) == set()
+    assert locate(card, "all")[0].read_bytes() == LETTERS
+
+
+def test_a_compressed_body_is_not_inflated(server, cache):
+    card = server.card(letters=LETTERS)
+    server.faults = ["gzip", "gzip"]
+    with pytest.raises(DataError, match=r"the server sends it compressed \(gzip\)"):
+        locate(card, "all")
+    assert files_in(cache) == set()
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "//x/y", "/elsewhere"]
+)
+def test_a_redirect_that_leaves_https_is_not_followed(server, address):
+    card = server.card(letters=LETTERS)
+    server.faults = [f"redirect {address}"] * 2
+    with pytest.raises(DataError, match="it redirects to .*, and only https addresses are followed"):
+        locate(card, "all")
+    assert len(server.ranges) == 2
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(server, cache, monkeypatch):
+    monkeypatch.setattr(disk, "free_space", lambda folder: 1000)
+    with pytest.raises(SaveError, match=r"fetching toy needs 0\.00 GB on disk"):
+        locate(server.card(letters=LETTERS), "all")
+    assert server.ranges == [] and not cache.exists()
+
+
 def test_two_that_want_the_same_file_fetch_it_once(server, cache, capsys):
     card = server.card(letters=LETTERS)
     cache.mkdir()
@@ -146,9 +184,9 @@ def test_a_mirror_that_lacks_a_file_says_which_and_what_to_do(server, tmp_path, 
     assert server.ranges == []
 
 
-def test_a_mirror_that_is_no_folder_is_named(server, tmp_path, monkeypatch):
+def test_a_mirror_that_is_not_a_folder_is_named(server, tmp_path, monkeypatch):
     monkeypatch.setenv("MINILM_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match="nowhere, which is no folder"):
+    with pytest.raises(FileNotFoundError, match="nowhere, which is not a folder"):
         locate(server.card(letters=LETTERS), "all")
 
 
