@@ -56,7 +56,7 @@ def summary(acts: Action) -> str:
     if acts.replaced:
         parts.append(f"replaces {listed(replaced_weights(acts)).replace('`', '')}")
     if acts.whole != WEIGHTS.keys():
-        rest = "all other weights stay" if acts.replaced else "every weight stays"
+        rest = "all other weights stay" if acts.replaced else "every weight of the model stays"
         return f"{acts.name}: {' and '.join(parts)}; {rest} frozen."
     return f"{acts.name}: {' and '.join(parts)}."
 

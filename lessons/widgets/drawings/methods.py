@@ -28,7 +28,7 @@ def sites() -> Drawing:
         "The sites of a MiniLM: the places in a forward pass where a tuning method may add a delta.",
         f"The block of the model, with a plus sign at each site: {', '.join(SITES)}.",
         model.HEIGHT,
-        base_parts(), markers(SITES), key(("plus-tuned", "site: a delta may be added")),
+        base_parts(), markers(SITES), key(("frozen", "frozen weights"), ("plus-tuned", "site: a delta may be added")),
     )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def method_drawing(method: str | Method | TunedModel) -> Drawing:
     kinds = dict.fromkeys(acts.whole, "tuned")
     edges = {name: "tuned" for name in acts.replaced if name not in acts.whole}
     legend_entries = (
+        ("frozen", "frozen weights") if acts.whole != model.WEIGHTS.keys() else None,
         ("tuned", "replaced weights") if acts.replaced else None,
         ("plus-tuned", "a delta is added") if acts.sites else None,
         ("ring", "site"),
@@ -89,8 +90,9 @@ def effects(acts: Action) -> Markup:
     """In the upper right corner: the method, and what it does where."""
     rows = [(", ".join(f"`{name}`" for name in names), what) for what, names in grouped(acts)]
     rows += [(what, "replaced") for what in replaced_weights(acts)]
-    column = RIGHT - max((width(what, SMALL) for _, what in rows), default=0)
-    heading = label(Literal(acts.name), (RIGHT, TOP), anchor="end", kind="strong", size=LARGE)
+    widest_name = 1.12 * width(Literal(acts.name), LARGE)  # it is bold
+    column = RIGHT - max(widest_name, *(width(what, SMALL) for _, what in rows))
+    heading = label(Literal(acts.name), (column, TOP), anchor="start", kind="strong", size=LARGE)
     lines = (
         join(
             label(where, (column - 14, y), anchor="end", size=SMALL),
@@ -104,5 +106,5 @@ def effects(acts: Action) -> Markup:
 
 def key(*entries: tuple[str, str] | None) -> Markup:
     """The legend; entries that are None are left out."""
-    shown = [("stream-line", "residual stream"), ("frozen", "frozen weights"), *filter(None, entries)]
+    shown = filter(None, [("stream-line", "residual stream"), *entries])
     return legend((model.GROUND.x + 2, model.HEIGHT - 12), shown)

@@ -40,7 +40,7 @@ WEIGHTS: Mapping[str, Box] = MappingProxyType({
 })  # fmt: skip
 """Every module that has weights, by its name in the model; a block's without their number."""
 TOKENS = Box.at((STREAM, 22), 116, 28)
-SOFTMAX = Box.at((458, ATTENTION), 138, 112)
+SOFTMAX = Box.at((458, ATTENTION), 134, 112)
 GELU = Box.at((458, MLP), 64, 28)
 HEAD = Box.at((270, END), 154, 30)
 LOGITS = Box.at((638, END), 136, 28)
@@ -79,7 +79,7 @@ def _weight(name: str, box: Box, kind: str, edge: str | None) -> Markup:
 def computations(head: str = "frozen") -> Markup:
     """What has no weights of its own: attention itself, the GELU, the head that is the embedding again."""
     return join(
-        block(SOFTMAX, "attention\n$softmax(q k^T / √p) v$\nover what a\nquery may see", "data"),
+        block(SOFTMAX, "attention\n$softmax(q k^T / √p) v$\nover what a\nquery may see", "data", size=SMALL),
         block(GELU, "GELU", "data"),
         block(HEAD, "`token_embedding`$^T$", head),
         pill(TOKENS, "`tokens`"),

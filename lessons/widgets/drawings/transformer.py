@@ -34,9 +34,9 @@ def shapes() -> Markup:
     places = (
         ((model.TOKENS.right[0] + 10, model.TOKENS.right[1]), "start", "$(B, T)$"),
         ((model.STREAM + 14, model.START + 50), "start", "$(B, T, d)$"),
-        ((352, model.ATTENTION - 53), "middle", "$(B, H, T, p)$"),
+        ((317, model.ATTENTION - 53), "start", "$(B, H, T, p)$"),
         ((567, model.ATTENTION - 11), "middle", "$(B, T, d)$"),
-        ((352, model.MLP - 11), "middle", "$(B, T, 4d)$"),
+        ((317, model.MLP - 11), "start", "$(B, T, 4d)$"),
         ((model.LOGITS.bottom[0], model.END + 28), "middle", "$(B, T, vocab)$"),
     )
     shown = (label(text, at, anchor=anchor, kind="quiet", size=SMALL) for at, anchor, text in places)

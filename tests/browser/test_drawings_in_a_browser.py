@@ -129,7 +129,7 @@ def test_the_file_is_a_picture_of_the_same_shape(tab, draw, tmp_path):
     assert tab.evaluate("() => document.documentElement.viewBox.baseVal.height") == draw().height
 
 
-def test_jupyterlab_shows_the_drawing_and_where_it_does_not_trust_it_a_picture(lab):
+def test_jupyterlab_shows_the_drawing_in_its_own_theme(lab):
     lab.open("from lessons.widgets import drawings\ndrawings.prefix()", name="drawing.ipynb")
     trusted = lab.page.locator(".jp-OutputArea-output section.drawing")
     expect(trusted.locator("svg")).to_be_visible(timeout=PATIENCE)
@@ -138,12 +138,16 @@ def test_jupyterlab_shows_the_drawing_and_where_it_does_not_trust_it_a_picture(l
     lab.use_theme("light")
     expect(trusted.locator("text").first).to_have_css("fill", "rgb(28, 32, 38)")
 
+
+def test_where_jupyterlab_does_not_trust_a_notebook_it_shows_a_picture(lab):
     output = nbformat.v4.new_output("display_data", {"text/html": str(drawings.prefix())})
     cells = [nbformat.v4.new_code_cell("drawings.prefix()", outputs=[output])]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.folder / "untrusted.ipynb")
-    lab.page.goto(f"{lab.address}/lab/tree/untrusted.ipynb?reset", wait_until="domcontentloaded")
-    shown = lab.page.locator(".jp-OutputArea-output section")
+    tab = lab.page.context.new_page()
+    tab.goto(f"{lab.address}/lab/tree/untrusted.ipynb?reset", wait_until="domcontentloaded", timeout=PATIENCE)
+    shown = tab.locator(".jp-OutputArea-output section")
     expect(shown.locator("img")).to_be_visible(timeout=PATIENCE)
     expect(shown.locator("svg")).to_have_count(0)
     assert shown.locator("img").evaluate("image => image.naturalWidth") > 0
     assert shown.inner_text().strip() == drawings.prefix().caption
+    tab.close()
