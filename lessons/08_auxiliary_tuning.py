@@ -551,9 +551,10 @@ pd.DataFrame(
 # token it writes. Auxiliary tuning alone pays with none of the three.
 
 # %% tags=["nbval-check-output"]
-from minilm.evaluation.comparison import Properties, comparison
+from minilm.evaluation.comparison import Properties
+from minilm.evaluation.comparison import comparison as compare_methods
 
-pd.DataFrame(comparison(), index=Properties._fields).T
+pd.DataFrame(compare_methods(), index=Properties._fields).T
 
 # %% [markdown]
 # ## The claim, and what was measured
