@@ -253,6 +253,36 @@ def test_ctrl_c_in_any_command_is_one_word(minilm, monkeypatch, capsys):
     assert ended.value.code == 130 and capsys.readouterr().err == "minilm: interrupted\n"
 
 
+@pytest.fixture
+def untouched(monkeypatch):
+    """Fails the test if any text is read or made."""
+
+    def touched(*_: object, **__: object) -> None:
+        raise AssertionError("the text was read")
+
+    monkeypatch.setattr("minilm.pretraining.run.corpus_named", touched)
+
+
+def test_files_of_the_readers_are_told_before_any_work_and_stay(pretrain, untouched, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "README.md").write_text("My notes.")
+    with pytest.raises(SystemExit, match=r"README.md was not written by minilm.*nothing was saved"):
+        pretrain()
+    assert (tmp_path / "model" / "README.md").read_text() == "My notes."
+    assert [path.name for path in (tmp_path / "model").iterdir()] == ["README.md"]
+
+
+def test_a_finished_model_that_is_damaged_is_told(pretrain, tmp_path):
+    pretrain()
+    file = tmp_path / "model" / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(SystemExit, match="model.safetensors is damaged"):
+        pretrain()
+    assert file.read_bytes() == content
+
+
 def test_a_run_of_its_own_folder_stays_there(pretrain, tmp_path):
     pretrain("--run", tmp_path / "mine")
     assert (tmp_path / "mine" / "checkpoint.safetensors").is_file()
@@ -265,16 +295,6 @@ def test_the_run_is_not_kept_in_the_models_folder(pretrain, tmp_path, run):
     with pytest.raises(SystemExit, match="the run cannot be kept in .*another folder"):
         pretrain("--run", tmp_path / run)
     assert not (tmp_path / "model").exists()
-
-
-@pytest.fixture
-def untouched(monkeypatch):
-    """Fails the test if any text is read or made."""
-
-    def touched(*_: object, **__: object) -> None:
-        raise AssertionError("the text was read")
-
-    monkeypatch.setattr("minilm.pretraining.run.corpus_named", touched)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import torch
 
+from minilm.checkpoints.folders import check_folder
 from minilm.pretraining.estimate import recipe_need
-from minilm.pretraining.finished import difference, is_complete, making_of, read_making, source_digest
+from minilm.pretraining.finished import FILES, difference, is_complete, making_of, read_making, source_digest
 from minilm.pretraining.recipe import Recipe
 from minilm.pretraining.run import Pretrained, check_recipe, pretrain
 from minilm.system.devices import resolve_device
+from minilm.system.manifest import check_unchanged
 from minilm.training import OtherRunError, StopFlag
 from minilm.training.memory import check_memory
 from minilm.training.resume import remove_run, steps_reached
@@ -61,7 +63,7 @@ def run_pretraining(
 
     Raises:
         ValueError: the recipe is impossible or too large for this machine, or another model or run stands there.
-        SaveError: a folder cannot be written to.
+        SaveError: a folder cannot be written to, or holds files of those names that are not minilm's.
     """
     where = places(folder, run)
     check_recipe(recipe)
@@ -70,6 +72,7 @@ def run_pretraining(
     if is_finished(where, making, overwrite):
         print(f"already finished: {where.model} holds the model of this very recipe, and nothing was done")
         return 0
+    check_folder(where.model)
     for place in (where.model, where.run):
         check_writable(place)
     need = recipe_need(recipe)
@@ -82,13 +85,14 @@ def is_finished(where: Places, making: dict, overwrite: bool) -> bool:
     """Whether the model of this making is there already.
 
     Raises:
-        ValueError: another one is there, and `overwrite` does not allow it to be replaced.
+        ValueError: another one is there, and `overwrite` does not allow it to be replaced; or it is damaged.
     """
     there = read_making(where.model)
     if there is None:
         return False
     different = difference(there, making) if there else "a recipe that its card does not tell"
     if different is None and is_complete(where.model):
+        check_unchanged(where.model, FILES)
         return True
     if not overwrite:
         raise ValueError(

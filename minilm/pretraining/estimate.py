@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from minilm.pretraining.large_text import LARGE
 from minilm.pretraining.recipe import WORLD_OF, Recipe
 from minilm.training.memory import MemoryNeed, training_need
 
 BYTES_PER_STORY = 5_000
 """Of a story's text, its token ids, and their packed windows, as measured on 20,000 stories."""
-BYTES_PER_COUNTED_STORY, COUNTED_STORIES = 8_000, 20_000
-"""The 5-gram yardstick counts so many stories at most."""
-BYTES_PER_CHARACTER = 90
-"""Of a text file: the text, its token ids, and the 5-gram yardstick's counts, as measured on texts of 1 to 8 MB."""
+BYTES_PER_COUNTED_STORY, COUNTED_STORIES = 6_000, 20_000
+"""Of the 5-gram yardstick, which counts so many stories at most."""
+BYTES_PER_CHARACTER = 14
+"""Of a text in memory and of its token ids; a file above `LARGE` is read in parts."""
+BYTES_PER_COUNTED_CHARACTER, COUNTED_CHARACTERS = 42, 6_000_000
+"""Of the 5-gram yardstick, which counts two million tokens at most."""
 
 
 def recipe_need(recipe: Recipe) -> MemoryNeed:
@@ -27,4 +30,6 @@ def text_need(recipe: Recipe) -> int:
         counted = min(recipe.n_story, COUNTED_STORIES)
         return recipe.n_story * BYTES_PER_STORY + counted * BYTES_PER_COUNTED_STORY
     path = Path(recipe.data).expanduser()
-    return path.stat().st_size * BYTES_PER_CHARACTER if path.is_file() else 0
+    size = path.stat().st_size if path.is_file() else 0
+    counted = min(size, COUNTED_CHARACTERS)
+    return min(size, LARGE) * BYTES_PER_CHARACTER + counted * BYTES_PER_COUNTED_CHARACTER

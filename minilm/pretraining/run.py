@@ -18,6 +18,7 @@ from minilm.model.model import MiniLM
 from minilm.pretraining.corpus import Corpus, corpus_named
 from minilm.pretraining.finished import making_of
 from minilm.pretraining.recipe import WORLD_OF, Recipe
+from minilm.system.checks import whole
 from minilm.system.content_digests import digest
 from minilm.training import Callback, TrainingResult, train
 
@@ -191,7 +192,5 @@ def check_recipe(recipe: Recipe) -> None:
     """
     sizes = ["batch_size", *(["n_story", "n_held_out"] if recipe.data in WORLD_OF else [])]
     for name in sizes:
-        value = getattr(recipe, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
+        whole(name, getattr(recipe, name), least=1)
     recipe.shape(recipe.vocab_size)  # refuses what makes no model

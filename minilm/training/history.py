@@ -18,8 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minilm.checkpoints.tensors import CheckpointError
-from minilm.system.atomic import SaveError
+from minilm.system.errors import CheckpointError, SaveError
 from minilm.training.records import EvaluationRecord, Records, TrainingResult
 
 FORMAT = "minilm history"
@@ -51,7 +50,9 @@ class History:
         lines = chunks(self.n_byte == 0, result, self.n_step, self.n_evaluation)
         sha256, n_byte = self.sha256.copy(), self.n_byte
         try:
-            with open(self.path, "r+b" if n_byte else "wb") as file:
+            if not n_byte:
+                self.path.unlink(missing_ok=True)  # what an abandoned history left
+            with open(self.path, "r+b" if n_byte else "xb") as file:
                 file.seek(n_byte)
                 file.truncate()
                 for chunk in lines:
@@ -164,16 +165,16 @@ def free_place(folder: Path, taken: str | None) -> Path:
     number = 1
     while True:
         path = folder / f"history-{number}.jsonl"
-        if not path.exists() or (path.name != taken and is_history(path)):
+        if not os.path.lexists(path) or (path.name != taken and is_history(path)):
             return path
         number += 1
 
 
 def is_history(path: Path) -> bool:
-    """Whether a file begins as a history does, as far as it goes: one whose first line was cut short is one too."""
+    """Whether a file, not a link, begins as a history does: one whose first line was cut short is one too."""
     start = json.dumps({"format": FORMAT})[:-1].encode()
     try:
         with open(path, "rb") as file:
-            return start.startswith(file.read(len(start)))
+            return not path.is_symlink() and start.startswith(file.read(len(start)))
     except OSError:
         return False

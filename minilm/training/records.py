@@ -65,8 +65,8 @@ class Records(Sequence[StepRecord]):
 
     def extend(self, rows: Sequence[Sequence[float]], names: Sequence[str], steps: int) -> None:
         """More records of a run of so many steps, from the rows of all their other fields."""
-        for name, values in zip(names, zip(*rows, strict=True), strict=bool(rows)):
-            self._columns[name].extend(values)
+        for place, name in enumerate(names):
+            self._columns[name].extend([row[place] for row in rows])
         self._columns["steps"].extend([steps] * len(rows))
 
     def copy(self) -> Records:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minilm.checkpoints.tensors import CheckpointError, read_tensors, write_tensors
+from minilm.checkpoints.tensors import read_tensors, write_tensors
+from minilm.system.errors import CheckpointError
 from minilm.training.early_stopping import load_trained_weights, plain_name, trained_weights
 from minilm.training.history import History, is_history, read_history
 from minilm.training.identity import Run, describe_difference, warn_of_bits, warn_of_probes

@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from minilm.checkpoints.tensors import CheckpointError
-from minilm.system.atomic import SaveError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks
-    fcntl = None
+from minilm.system.errors import CheckpointError, SaveError
+from minilm.system.locks import try_lock
 
 
 @contextmanager
@@ -33,8 +28,13 @@ def run_folder(folder: str | Path | None, owner: bool = True) -> Iterator[Path |
         return
     check_writable(folder)
     Path(folder).mkdir(parents=True, exist_ok=True)
-    with locked(Path(folder)) as path:
-        yield path
+    lock = try_lock(Path(os.path.realpath(folder)))
+    if lock is None:
+        raise CheckpointError(
+            f"another run is being trained in {folder}: wait until it ends, or give this one a folder of its own"
+        )
+    with closing(lock):
+        yield Path(folder)
 
 
 def check_writable(folder: str | Path) -> None:
@@ -52,33 +52,3 @@ def check_writable(folder: str | Path) -> None:
         raise SaveError(
             f"{folder} cannot be written to ({error.strerror or error}): choose another folder"
         ) from error
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[Path]:
-    """Inside, no other process or thread gets in; a process that is killed lets go.
-
-    Raises:
-        CheckpointError: another one is inside.
-    """
-    if fcntl is None:
-        yield folder
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        take(handle, folder)
-        yield folder
-    finally:
-        os.close(handle)
-
-
-def take(handle: int, folder: Path) -> None:
-    """Lock an open folder; a file system without locks goes unlocked."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise CheckpointError(
-            f"another run is being trained in {folder}: wait until it ends, or give this one a folder of its own"
-        ) from None
-    except OSError:
-        return

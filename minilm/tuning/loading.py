@@ -74,12 +74,17 @@ def restored(model: MiniLM, methods: Mapping[str, Method], tensors: Mapping[str,
     with detached_on_error(tuned):
         for name, attachment in tuned.attachments.items():
             start = f"{name}."
-            attachment.restore(
-                {key.removeprefix(start): each for key, each in tensors.items() if key.startswith(start)}
-            )
-        tuned.attachments.to(tuned.device)
+            own = {key.removeprefix(start): each for key, each in tensors.items() if key.startswith(start)}
+            attachment.restore(own)
+            attachment.to(precision_stored(own))
+        tuned.to(tuned.device)  # which looks anew at the precision of what was restored
     tuned.methods = dict(methods)
     return tuned
+
+
+def precision_stored(tensors: Mapping[str, Tensor]) -> torch.dtype | None:
+    """The precision that a method's weights were saved in; None where nothing was."""
+    return next((each.dtype for each in tensors.values()), None)
 
 
 def check_sizes(model: MiniLM, methods: Mapping[str, Method], shapes: Mapping[str, tuple[int, ...]]) -> None:

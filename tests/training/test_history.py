@@ -236,6 +236,15 @@ def test_beginning_anew_needs_a_new_history_and_leaves_no_old_one(model, batches
     assert names == ["checkpoint.safetensors", "history-2.jsonl", "history-of-my-life.jsonl"]
 
 
+def test_a_planted_link_is_neither_followed_nor_replaced(tmp_path):
+    victim = tmp_path / "victim.txt"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "history-1.jsonl").symlink_to(victim)
+    History(tmp_path / "run").add(TrainingResult(records=Records([record(1)])))
+    assert not victim.exists() and (tmp_path / "run" / "history-1.jsonl").is_symlink()
+    assert (tmp_path / "run" / "history-2.jsonl").is_file()
+
+
 def test_a_history_of_other_columns_is_refused(tmp_path):
     written = History(tmp_path)
     written.add(TrainingResult(records=Records([record(1)])))
