@@ -34,13 +34,11 @@ print(size)
 import math
 
 from minilm.pretraining import StoryCorpus
-from minilm.storyworld import StoryWorld
 
 corpus = StoryCorpus.sample(
     n_story=size.pick(smoke=500, cpu=20_000, gpu=200_000),
     n_held_out=size.pick(smoke=8, cpu=60, gpu=200),
     vocab_size=size.pick(smoke=1024, cpu=1536, gpu=1536),
-    world=StoryWorld("stories"),
 )
 tok = corpus.tokenizer
 n_token = sum(map(len, corpus.stories))

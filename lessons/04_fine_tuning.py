@@ -37,7 +37,7 @@ print(size)
 from lessons.facts_to_text import FactsToText
 from minilm import load_pretrained
 
-base, tok = load_pretrained("stories")
+base, tok = load_pretrained("storyworld")
 base.to(size.device)
 task = FactsToText(tok, n_train=400, n_held_out=size.pick(smoke=8, cpu=48, gpu=200))
 for record in task.records[:4]:
@@ -190,7 +190,7 @@ for index in range(3):
 from minilm import train, tuning
 
 config = tuning.FullFineTuning().recipe(
-    paper=True, steps=3, learning_rate=1e-3, schedule="constant", warmup_steps=0, device=size.device
+    steps=3, learning_rate=1e-3, schedule="constant", warmup_steps=0, device=size.device
 )
 tuned = tuning.attach(base, tuning.FullFineTuning())
 result = train(tuned, task.batches(tuned.window), config, progress=False)
@@ -214,12 +214,9 @@ _ = tuned.detach()
 from minilm import datasets
 from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents
-from minilm.storyworld import StoryWorld
 
 n_story = size.pick(smoke=4, cpu=16, gpu=64)
-stories = [
-    tok.encode(text) for text in datasets.load("storyworld", "dev", world=StoryWorld("stories"), n=n_story)
-]
+stories = [tok.encode(text) for text in datasets.load("storyworld", "dev", n=n_story)]
 ordinary = [Documents(stories, tok.end_of_text, base.window // 2, n_story).batch(0)]
 forgetting: list[tuple[float, float]] = []
 
@@ -234,7 +231,6 @@ def evaluate(model) -> float:
 from lessons.widgets import TrainingDashboard
 
 config = tuning.FullFineTuning().recipe(
-    paper=True,
     steps=size.pick(smoke=4, cpu=240, gpu=600),
     learning_rate=3e-3,
     warmup_steps=10,
@@ -373,7 +369,7 @@ print(f"the loss on ordinary stories went from {on_stories[0]:.3f} to {on_storie
 # course: attach, train, detach, and the base is what it was, to the last bit.
 
 # %%
-fresh, _ = load_pretrained("stories")
+fresh, _ = load_pretrained("storyworld")
 tuned_weights = tuned.count()
 detached = tuned.detach()
 same = all(

@@ -16,7 +16,7 @@ from minilm import load_pretrained, tuning
 
 size = profile()
 print(size)
-base, tok = load_pretrained("stories")
+base, tok = load_pretrained("storyworld")
 base.to(size.device)
 task = FactsToText(tok, n_train=400, n_held_out=size.pick(smoke=8, cpu=48, gpu=200))
 task.held_out[0].prompt, task.held_out[0].target
@@ -233,7 +233,7 @@ for name, (method, rate) in ways.items():
     prefixes[name] = tuning.attach(base, method)
     dashboard.next_run(name, f"rate {rate:g}")
     _ = train(
-        prefixes[name], task.batches(prefixes[name].window), method.recipe(paper=True, learning_rate=rate, **pace),
+        prefixes[name], task.batches(prefixes[name].window), method.recipe(learning_rate=rate, **pace),
         evaluate=task.loss, sample=task.sample, callbacks=[dashboard], progress=False,
     )  # fmt: skip
 
@@ -423,15 +423,8 @@ _ = shifted.detach()
 from minilm import datasets
 from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Completions
-from minilm.storyworld import StoryWorld
 
-test = datasets.load(
-    "storyworld-triples",
-    "test",
-    world=StoryWorld("stories"),
-    n=size.pick(smoke=30, cpu=160, gpu=1000),
-    facts=2,
-)
+test = datasets.load("storyworld-triples", "test", n=size.pick(smoke=30, cpu=160, gpu=1000), facts=2)
 groups = {"seen plots": [r for r in test if r.seen], "unseen plots": [r for r in test if not r.seen]}
 losses = {
     name: {

@@ -82,7 +82,7 @@ solution("crowd", crowd)
 # %%
 from minilm import load_pretrained, tuning
 
-base, tok = load_pretrained("stories")
+base, tok = load_pretrained("storyworld")
 base.to(size.device)
 text = (
     "One misty afternoon, Tom Park hopped to the park with his purple cup. He put it down near a plain bench"
@@ -330,15 +330,8 @@ lab.table()
 # %%
 from lessons.widgets import GateExplorer
 from minilm import datasets
-from minilm.storyworld import StoryWorld
 
-questions = datasets.load(
-    "storyworld-questions",
-    "dev",
-    world=StoryWorld("stories"),
-    n=size.pick(smoke=4, cpu=30, gpu=100),
-    stories=2,
-)
+questions = datasets.load("storyworld-questions", "dev", n=size.pick(smoke=4, cpu=30, gpu=100), stories=2)
 longest = max(len(tok.encode(each.document)) for each in questions)
 GateExplorer({"prefix": with_prefix, "inducer": with_inducer}, tok, questions[0].document, layer=2)
 
@@ -481,7 +474,6 @@ for name, method in tqdm(variants.items()):
     torch.manual_seed(0)
     variant = tuning.attach(base, method)
     recipe = method.recipe(
-        paper=True,
         steps=steps,
         learning_rate=3e-2,
         warmup_steps=steps // 10,

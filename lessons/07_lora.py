@@ -16,7 +16,7 @@ from minilm import load_pretrained, tuning
 
 size = profile()
 print(size)
-base, tok = load_pretrained("stories")
+base, tok = load_pretrained("storyworld")
 base.to(size.device)
 task = FactsToText(tok, n_train=400, n_held_out=size.pick(smoke=8, cpu=48, gpu=200))
 task.held_out[0].prompt, task.held_out[0].target
@@ -388,12 +388,9 @@ import pandas as pd
 from minilm import datasets
 from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents
-from minilm.storyworld import StoryWorld
 
 n_story = size.pick(smoke=4, cpu=16, gpu=64)
-stories = [
-    tok.encode(text) for text in datasets.load("storyworld", "dev", world=StoryWorld("stories"), n=n_story)
-]
+stories = [tok.encode(text) for text in datasets.load("storyworld", "dev", n=n_story)]
 ordinary = [Documents(stories, tok.end_of_text, base.window // 2, n_story).batch(0)]
 
 

@@ -35,7 +35,7 @@ print(size)
 from lessons.keyword_stories import KeywordStories
 from minilm import load_pretrained
 
-base, tok = load_pretrained("stories")
+base, tok = load_pretrained("storyworld")
 base.to(size.device)
 n_train = size.pick(smoke=64, cpu=4000, gpu=20000)
 n_held_out = size.pick(smoke=4, cpu=40, gpu=200)
@@ -54,7 +54,7 @@ for record in task.records[:2]:
 from minilm.evaluation.logit_shift import Asked
 from minilm.storyworld import Oracle, StoryWorld
 
-world = StoryWorld("stories")
+world = StoryWorld()
 oracle = Oracle(world, tok)
 attribute = ("keyword", "therefore")
 story = world.sample(1, seed=0, attribute=attribute)[0]
@@ -218,7 +218,6 @@ from minilm.evaluation.perplexity import mean_loss
 
 BATCH_SIZE = 16
 config = tuning.Auxiliary().recipe(
-    paper=True,
     steps=size.pick(smoke=6, cpu=400, gpu=4000),
     optimizer="muon",
     learning_rate=3e-3,
@@ -320,9 +319,7 @@ from minilm.evaluation.ngram import NGramModel
 
 ordinary = [
     tok.encode(text)
-    for text in datasets.load(
-        "storyworld", "train", world=StoryWorld("stories"), n=size.pick(smoke=20, cpu=1000, gpu=5000)
-    )
+    for text in datasets.load("storyworld", "train", n=size.pick(smoke=20, cpu=1000, gpu=5000))
 ]
 stream = [token for ids in ordinary for token in (*ids, tok.end_of_text)]
 judge, unigram = NGramModel(stream, tok.vocab_size, n=5), NGramModel(stream, tok.vocab_size, n=1)
@@ -465,7 +462,7 @@ pd.DataFrame(
 # fine-tuned to the task has no way back.
 
 # %% tags=["nbval-check-output"]
-again, _ = load_pretrained("stories")
+again, _ = load_pretrained("storyworld")
 same = [torch.equal(now.cpu(), then) for now, then in zip(base.parameters(), again.parameters(), strict=True)]
 print(f"{sum(same)} of {len(same)} tensors of the base are bit for bit as they were")
 
@@ -482,11 +479,7 @@ from minilm.objectives import Documents
 
 secret = [tok.encode(each.text) for each in world.sample(200, seed=8, attribute=("hero", "Ruby"))]
 config = tuning.FullFineTuning().recipe(
-    paper=True,
-    steps=size.pick(smoke=3, cpu=40, gpu=100),
-    learning_rate=1e-3,
-    warmup_steps=5,
-    device=size.device,
+    steps=size.pick(smoke=3, cpu=40, gpu=100), learning_rate=1e-3, warmup_steps=5, device=size.device
 )
 mystery = tuning.attach(base, tuning.FullFineTuning())
 _ = train(mystery, Documents(secret, tok.end_of_text, 64, batch_size=8), config, progress=False)

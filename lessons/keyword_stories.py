@@ -14,7 +14,6 @@ from minilm.evaluation.logit_shift import Asked
 from minilm.generation.few_shot import few_shot_prompt
 from minilm.objectives import Completions
 from minilm.steering import PPLM
-from minilm.storyworld import StoryWorld
 from minilm.tuning import encode_attributes
 
 LONGEST = 130
@@ -35,7 +34,7 @@ class KeywordStories:
         self, tokenizer: BPETokenizer, keywords: Sequence[str], n_train: int = 2000, n_held_out: int = 40
     ):
         self.tokenizer, self.keywords = tokenizer, tuple(keywords)
-        options = {"keywords": self.keywords, "world": StoryWorld("stories")}
+        options = {"keywords": self.keywords}
         self.records: list[KeywordStory] = datasets.load("storyworld-keywords", "train", n=n_train, **options)
         self.held_out: list[KeywordStory] = datasets.load(
             "storyworld-keywords", "test", n=n_held_out, **options

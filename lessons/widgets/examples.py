@@ -95,7 +95,7 @@ def tiny(n_layer: int = 2, d_model: int = 32, context_length: int = 64) -> Ingre
     )
     for weight in [*prefix.parameters_to_train(), *lora.parameters_to_train()]:
         torch.nn.init.normal_(weight, std=0.5)
-    world = StoryWorld("stories")
+    world = StoryWorld()
     words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
     oracle = Oracle(world, words)  # type: ignore[arg-type]  # its protocol asks for attributes that can be set
     narrator = _random(words, n_layer=1, n_head=2, d_model=16, context_length=64)

@@ -66,13 +66,13 @@ def main() -> None:
 
 def make_explorers() -> dict[str, w.Explorer]:
     """Every explorer, over the bundled model; the labs train some small ones, and tune it."""
-    model, tokenizer = load_pretrained("stories")
-    world = StoryWorld("stories")
+    model, tokenizer = load_pretrained("storyworld")
+    world = StoryWorld()
     oracle = Oracle(world, tokenizer)  # type: ignore[arg-type]  # its protocol asks for attributes that can be set
     tuning_lab = make_tuning_lab(model, tokenizer)
     by_method = {run.settings.method: run.model for run in tuning_lab.kept}
     gated = {name: by_method[name] for name in ("prefix", "inducer")}
-    lora = {"LoRA": tune(load_pretrained("stories")[0], tokenizer)}
+    lora = {"LoRA": tune(load_pretrained("storyworld")[0], tokenizer)}
     exact = lambda ids, _: oracle.shift(ids, ("keyword", KEYWORD))
     make = makers(Ingredients(model, tokenizer, gated, lora, oracle, tokenizer, model, exact=exact))
     stories = [story.text for story in world.sample(N_STORY, seed=0)]
@@ -129,7 +129,7 @@ def make_tuning_lab(model: MiniLM, tokenizer: BPETokenizer) -> w.TuningLab:
 
 def tune(model: MiniLM, tokenizer: BPETokenizer) -> TunedModel:
     """The model with a LoRA that was trained on stories with one keyword, which approximates conditioning on it."""
-    stories = StoryWorld("stories").sample(3000, seed=5)
+    stories = StoryWorld().sample(3000, seed=5)
     documents = [tokenizer.encode(each.text) for each in stories if KEYWORD in each.attributes["keyword"]]
     torch.manual_seed(0)
     tuned = tuning.attach(model, tuning.LoRA(rank=8))

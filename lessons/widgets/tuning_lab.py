@@ -115,7 +115,6 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
         method = method_of(settings)
         tuned = attach(self.base, method)
         config = method.recipe(
-            paper=True,
             steps=settings.steps,
             learning_rate=settings.rate,
             warmup_steps=settings.steps // 10,

@@ -44,7 +44,7 @@ def facts_told(records: Sequence[TripleText], texts: Sequence[str]) -> Scores:
     """Share of all facts whose object a text names; and share that the world finds in it, word for word."""
     named, whole = [], []
     for record, text in zip(records, texts, strict=True):
-        found = set(parsed(text))
+        found = set(parsed(text) or ())
         named += [triple.object in text for triple in record.triples]
         whole += [tuple(triple) in found for triple in record.triples]
     return {"objects told": mean(named), "whole facts told": mean(whole)}

@@ -54,20 +54,20 @@ class Recipe:
         return replace(self, **{"training": replace(self.training, **rest), **own})
 
 
-WORLD_OF = {"storyworld": "documents", "stories": "stories"}
+WORLD_OF = {"storyworld": "stories", "documents": "documents"}
 """Names of data that are drawn from a world -> that world, as `StoryWorld` knows it."""
 STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 
 RECIPES: dict[str, Recipe] = {
-    "lesson": Recipe(data="stories", training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
-    "stories": Recipe(
-        data="stories",
+    "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
+    "bundled": Recipe(
         n_story=150_000,
         context_length=256,
         batch_size=8,
         training=TrainingConfig(steps=16_000, evaluate_every=2000, **STORY_RATES),
     ),
-    "bundled": Recipe(
+    "documents": Recipe(
+        data="documents",
         n_story=100_000,
         n_held_out=600,
         vocab_size=2048,
@@ -88,7 +88,6 @@ RECIPES: dict[str, Recipe] = {
         training=TrainingConfig(steps=1200, evaluate_every=200),
     ),
     "smoke": Recipe(
-        data="stories",
         n_story=200,
         n_held_out=16,
         vocab_size=1024,
@@ -101,4 +100,4 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Recipes by name: three minutes on two CPU cores ("lesson", "shakespeare"), the checkpoints that come with the course
-("bundled": data/storyworld, "stories": data/stories), and a run that only proves that all is well ("smoke")."""
+("bundled": data/storyworld, "documents": data/documents), and a run that only proves that all is well ("smoke")."""

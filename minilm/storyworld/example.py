@@ -92,6 +92,8 @@ class Example:
         return self.automaton.add(Write(self.kind.between, frozenset(), True, self.following))
 
     def story(self, index: int, known: Known) -> int:
+        """The node where the story begins."""
+
         def then(telling: Telling) -> int:
             return self._from(index + 1, known._replace(telling=telling))
 
@@ -100,6 +102,7 @@ class Example:
         return self.automaton.add(Mark(STORY_MARK, node)) if index else node
 
     def facts(self, index: int, known: Known) -> int:
+        """The node where its facts begin."""
         if known.telling:
             return self._recall(self._from(index + 1, known), self._facts)
         options = []
@@ -111,6 +114,7 @@ class Example:
         return self.automaton.branch(options)
 
     def questions(self, index: int, known: Known) -> int:
+        """The node where questions about it begin."""
         return self._recall(self._from(index + 1, known), self._questions)
 
     def _recall(self, after: int, compile_facts: Callable[[tuple[Fact, ...], int], int]) -> int:
@@ -132,6 +136,7 @@ class Example:
         return after if node is None else node
 
     def ending(self, index: int, known: Known) -> int:
+        """The node where the word for its ending is written."""
         if known.telling:
             after = self._from(index + 1, known)
             return self.automaton.branch([(p, self._word(index, e, after)) for e, p in known.telling.outlook])
@@ -143,6 +148,7 @@ class Example:
         return self.automaton.branch(options)
 
     def nouns(self, index: int, known: Known) -> int:
+        """The node where two of its nouns are written."""
         bound = always_bound(self.automaton.grammar, self.plot)
         nouns = [parts for slot, parts in self.automaton.grammar.nouns.items() if slot in bound]
         after, spaced = self._from(index + 1, known), self.parts[index].spaced
@@ -160,6 +166,7 @@ class Example:
         return self.automaton.branch(options)
 
     def keyword(self, index: int, known: Known) -> int:
+        """The node where one of its keywords is written."""
         after = self._from(index + 1, known)
         options = []
         for word in self.automaton.grammar.keywords:

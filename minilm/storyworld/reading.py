@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minilm.storyworld.automaton import FREE, Automaton, Branch, End, Mark, Node, Say, Told, Write
+from minilm.storyworld.automaton import FREE, Automaton, Branch, Mark, Node, Say, Told, Write
 from minilm.storyworld.grammar import Fact, Mention
 
 Facts = tuple[tuple[str, str, str], ...]
@@ -67,8 +67,9 @@ class Reader:
             if isinstance(node, Told):
                 way = way._replace(facts=way.facts + self._facts(node, place.bindings))
                 partial = max(partial, (place.at, way), key=lambda pair: (pair[0], pair[1].log_chance))
-            if self._is_end(node, text[place.at :], place.bindings):
+            elif place.at == len(text) or self._is_cut(node, text[place.at :], place.bindings):
                 ends.append(way)
+                continue
             for following, chance in self._steps(node, place, text):
                 self._go(ways, queue, following, _Way(way.log_chance + math.log(chance), way.facts))
         if ends:
@@ -82,13 +83,14 @@ class Reader:
         if place not in ways or way.log_chance > ways[place].log_chance:
             ways[place] = way
 
-    def _is_end(self, node: Node, rest: str, bindings: tuple[int, ...]) -> bool:
-        """Whether the text may stop here: nothing is left of it, or it is cut within what comes next."""
+    def _is_cut(self, node: Node, rest: str, bindings: tuple[int, ...]) -> bool:
+        """Whether the text stops within what comes next."""
         if isinstance(node, Write):
-            return node.text.startswith(rest)
+            return node.text != rest and node.text.startswith(rest)
         if isinstance(node, Say):
-            return any(said.startswith(rest) for said, _, _ in self._says(node, bindings))
-        return isinstance(node, End) and not rest
+            says = (said for said, _, _ in self._says(node, bindings))
+            return any(said != rest and said.startswith(rest) for said in says)
+        return False
 
     def _steps(self, node: Node, place: _Place, text: str) -> Iterator[tuple[_Place, float]]:
         """Where the walk may go on, each with its chance."""

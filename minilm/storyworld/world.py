@@ -20,8 +20,8 @@ from minilm.storyworld.yaml_nodes import read_file
 
 GRAMMAR = Path(__file__).with_name("grammar.yaml")
 """The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
-WORLDS = {"documents": GRAMMAR, "stories": GRAMMAR.with_name("stories.yaml")}
-"""The worlds that come with the course: documents of many kinds, and the smaller world of plain stories alone."""
+WORLDS = {"stories": GRAMMAR, "documents": GRAMMAR.with_name("documents.yaml")}
+"""The worlds that come with the course: plain stories, and a larger one of documents of many kinds."""
 
 TOO_LONG = (
     "its longest story has too many words and scenes in a row, or brackets in brackets: make it shorter"
@@ -35,7 +35,7 @@ class StoryWorld:
     """All documents of a grammar, each with its exact probability; `only("story")` has the plain stories alone.
 
     Args:
-        path: a grammar file, or a name from `WORLDS`; by default "documents", the world of the course.
+        path: a grammar file, or a name from `WORLDS`; by default "stories".
 
     Raises:
         GrammarError: the grammar cannot be told; the message names the line.

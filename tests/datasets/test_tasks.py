@@ -21,8 +21,8 @@ HARDER = {
     "storyworld-triples": {"facts": 7},
     "storyworld-questions": {"stories": 3, "history": 0},
     "storyworld-sentiment": {"sentences": 2},
-    "storyworld-entailment": {"passages": 3},
     "storyworld-documents": {"kind": "questions", "notation": "letters"},
+    "storyworld-entailment": {"passages": 3},
 }
 """For each task another setting of its dials, to hold against the default one."""
 

@@ -36,7 +36,7 @@ def mini_tokenizer(mini_stories: list[Told]) -> BPETokenizer:
 @pytest.fixture(scope="session")
 def documents() -> StoryWorld:
     """The course's world, with all its kinds of document."""
-    return StoryWorld()
+    return StoryWorld("documents")
 
 
 @pytest.fixture(scope="session")

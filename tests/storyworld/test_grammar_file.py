@@ -9,7 +9,7 @@ import pytest
 
 from minilm.storyworld import GrammarError, StoryWorld
 from minilm.storyworld.document_loading import load_phrases, load_relations
-from minilm.storyworld.world import GRAMMAR
+from minilm.storyworld.world import WORLDS
 from minilm.storyworld.yaml_nodes import read
 
 MINI = Path(__file__).with_name("mini.yaml").read_text()
@@ -201,7 +201,7 @@ def test_the_example_of_the_documentation_is_a_grammar() -> None:
     world = StoryWorld.from_text(example)
     assert set(world.attributes()["ending"]) == {"happy", "sad"}
     assert world.sample(20)
-    course = GRAMMAR.read_text()
+    course = WORLDS["documents"].read_text()
     kinds, _, others = kinds.partition("\nrelations:")
     cut = course.index("\ndocuments:"), course.index("\nplots:\n")
     world = StoryWorld.from_text(course[: cut[0]] + "\n" + kinds + course[cut[1] :])

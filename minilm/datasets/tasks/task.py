@@ -27,9 +27,9 @@ PATIENCE = 5_000
 
 
 @cache
-def the_world() -> StoryWorld:
-    """The course's world, read once."""
-    return StoryWorld()
+def the_world(name: str = "stories") -> StoryWorld:
+    """A world that comes with the course, read once."""
+    return StoryWorld(name)
 
 
 @dataclass(frozen=True)
