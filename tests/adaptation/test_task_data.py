@@ -72,7 +72,6 @@ def test_held_out_records_of_ones_own_are_taken(tokenizer):
     ("data", "settings", "message"),
     [
         ("storyworld-triplets", {}, "Did you mean 'storyworld-triples'"),
-        ("tinyshakespeare", {}, "tinyshakespeare is one running text"),
         ("storyworld-triples", {"fact": 2}, "storyworld-triples has no dial fact; it takes"),
         ([Pair("a", "b")] * 3, {"facts": 2}, "facts: records have no such setting"),
         ([Pair("a", "b")] * 3, {"columns": ("a", "b")}, "belongs to tables"),
@@ -92,3 +91,9 @@ def test_an_own_text_is_no_task(tmp_path, tokenizer):
         task_from(tmp_path / "diary.txt", tokenizer)
     with pytest.raises(FileNotFoundError, match="nothing.csv"):
         task_from(tmp_path / "nothing.csv", tokenizer)
+
+
+def test_a_running_text_of_the_shelf_is_no_task(mirror, monkeypatch, tokenizer):
+    monkeypatch.setenv("MINILM_DATA", str(mirror))
+    with pytest.raises(ValueError, match="tinyshakespeare is one running text"):
+        task_from("tinyshakespeare", tokenizer)
