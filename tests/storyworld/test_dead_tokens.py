@@ -30,7 +30,7 @@ def rare_tokens(
     """The tokens that break the law, each with how often pretraining is expected to have it."""
     texts = [set(tokenizer.encode(prompt)) | set(tokenizer.encode(target)) for prompt, target in pairs]
     used = Counter(token for tokens in texts for token in tokens)
-    scale = RECIPES["documents"].n_story / SAMPLE
+    scale = RECIPES["bundled"].n_story / SAMPLE
     return {
         tokenizer.decode([token]): occurrences[token] * scale
         for token, count in used.items()
@@ -46,7 +46,7 @@ def texts(documents: StoryWorld) -> list[str]:
 @pytest.fixture(scope="module")
 def tokenizer() -> BPETokenizer:
     """The one of the base that comes with the course."""
-    return load_pretrained("documents")[1]
+    return load_pretrained("storyworld")[1]
 
 
 @pytest.fixture(scope="module")

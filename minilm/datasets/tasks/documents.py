@@ -13,7 +13,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from minilm.datasets.records import StoryDocument, Triple
 from minilm.datasets.tasks.task import Task, the_world
@@ -24,7 +23,7 @@ from minilm.storyworld import Story, StoryWorld
 class StoryDocuments(Task):
     """A prompt and its target, as documents of one kind have them."""
 
-    world: StoryWorld = field(default_factory=partial(the_world, "documents"))
+    world: StoryWorld = field(default_factory=the_world)
     """Where the documents come from; a world that has kinds of them."""
     kind: str = "facts first"
     """The kind of document; `world.kinds` lists them."""

@@ -27,7 +27,7 @@ PATIENCE = 5_000
 
 
 @cache
-def the_world(name: str = "stories") -> StoryWorld:
+def the_world(name: str = "documents") -> StoryWorld:
     """A world that comes with the course, read once."""
     return StoryWorld(name)
 
