@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minilm.storyworld.attributes import Condition, possible_values
+from minilm.storyworld.attributes import Condition, possible_values, priors
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.compiling import compile_documents
 from minilm.storyworld.documents import STORY, Kind, plain_kinds
@@ -160,10 +160,7 @@ class StoryWorld:
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
-        return {
-            name: {value: prior for value in values if (prior := self._condition(name, value).prior) > 0}
-            for name, values in possible_values(self.automaton).items()
-        }
+        return priors(self.automaton)
 
     def count_stories(self) -> int:
         """The exact number of derivations of plain stories; of distinct texts too, unless two derivations write the same."""

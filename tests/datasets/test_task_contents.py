@@ -17,7 +17,7 @@ from minilm.storyworld.oracle import Oracle
 
 @pytest.fixture(scope="module")
 def world() -> StoryWorld:
-    return task.the_world()
+    return task.the_world().only("story")
 
 
 @pytest.fixture(scope="module")
