@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minilm.adaptation.task_model import TaskModel
+if TYPE_CHECKING:
+    from minilm.adaptation.task_model import TaskModel
 
 SHOWN = 3
 """Held-out prompts that are answered at the end."""
@@ -43,7 +45,7 @@ def tune(
 
     flush_denormals()
     base, tokenizer = load_pretrained(model)
-    settings = {} if learning_rate is None else {"learning_rate": learning_rate}
+    settings: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     if columns is not None:
         settings["columns"] = columns
     tuned = tuned_on(base, tokenizer, method.split("+"), data, steps=steps, seed=seed, folder=run, **settings)

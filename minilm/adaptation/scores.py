@@ -44,7 +44,7 @@ def facts_told(records: Sequence[TripleText], texts: Sequence[str]) -> Scores:
     """Share of all facts whose object a text names; and share that the world finds in it, word for word."""
     named, whole = [], []
     for record, text in zip(records, texts, strict=True):
-        found = set(parsed(text) or ())
+        found = set(parsed(text))
         named += [triple.object in text for triple in record.triples]
         whole += [tuple(triple) in found for triple in record.triples]
     return {"objects told": mean(named), "whole facts told": mean(whole)}
@@ -54,8 +54,7 @@ def parsed(text: str) -> Sequence[tuple[str, str, str]]:
     """The facts that a text of the story world tells; none for any other text."""
     from minilm.datasets.tasks.task import the_world
 
-    world = the_world()
-    return world.facts_told(text) if hasattr(world, "facts_told") else ()
+    return the_world().facts_told(text) or ()
 
 
 def slots_told(records: Sequence[MeaningText], texts: Sequence[str]) -> Scores:

@@ -160,6 +160,10 @@ class StoryWorld:
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
+        return {name: dict(values) for name, values in self._priors.items()}
+
+    @cached_property
+    def _priors(self) -> dict[str, dict[str, float]]:
         return priors(self.automaton)
 
     def count_stories(self) -> int:

@@ -41,6 +41,10 @@ class StoryDocuments(Task):
         """The world of this kind and notation alone."""
         return self.world.only(self.kind, notation=self.notation, **dict(self.changes))
 
+    def law(self, split: str) -> StoryWorld:
+        """The same world: examples are its documents."""
+        return self.drawn_from
+
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[StoryDocument]:
         """The document, cut in two."""
         document = stories[0]

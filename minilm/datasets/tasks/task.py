@@ -56,6 +56,13 @@ class Task(ABC):
         """The world that examples are made from: the plain stories."""
         return self.world.only("story")
 
+    def law(self, split: str) -> StoryWorld | None:
+        """The world whose documents, cut where the target begins, are the examples of a split; None where none is known.
+
+        An oracle of this world gives the floor of the task; see `minilm.adaptation.known_truth`.
+        """
+        return None
+
     @property
     def group(self) -> int:
         """How many stories an example is made from."""
