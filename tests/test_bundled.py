@@ -13,7 +13,9 @@ from minilm.system.manifest import MANIFEST, read_manifest
 
 FARTHEST = 1.07
 """Most that the base's loss may be of the floor."""
-FOLDERS = pytest.mark.parametrize("folder", [BUNDLED / "storyworld", BUNDLED / "stories"], ids=lambda path: path.name)
+FOLDERS = pytest.mark.parametrize(
+    "folder", [BUNDLED / "storyworld", BUNDLED / "stories"], ids=lambda path: path.name
+)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from minilm.datasets.records import Triple, TripleText
 from minilm.datasets.tasks.phrasing import Fact
 from minilm.datasets.tasks.task import Task, at_least
-from minilm.storyworld import Story
+from minilm.storyworld import Story, StoryWorld
 
 KIND, NOTATION = "facts first", "colons"
 """The documents of which the examples are a part; the notation is held out of pretraining."""
