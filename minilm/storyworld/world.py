@@ -160,6 +160,11 @@ class StoryWorld:
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
+        return {name: dict(values) for name, values in self._shares.items()}
+
+    @cached_property
+    def _shares(self) -> dict[str, dict[str, float]]:
+        """Computed once: a pass over the whole graph, which tasks ask for with every example."""
         return priors(self.automaton)
 
     def count_stories(self) -> int:
