@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from minilm.datasets.records import StoryDocument, Triple
 from minilm.datasets.tasks.task import Task, the_world
 from minilm.storyworld import Story, StoryWorld
+from minilm.storyworld.documents import STORY, elements
 
 
 @dataclass(frozen=True)
@@ -52,5 +53,11 @@ class StoryDocuments(Task):
         yield StoryDocument(document.prompt, document.target, facts, self.kind)
 
     def own_text(self, example: StoryDocument) -> str:
-        """The prompt, which documents of different splits may share."""
-        return example.prompt
+        """The prompt, which documents of different splits may share; the target where prompts are few, such as moods."""
+        return example.target if self.asks_for_stories else example.prompt
+
+    @property
+    def asks_for_stories(self) -> bool:
+        """Whether a story is written after a prompt that tells nothing of it but a word or two."""
+        kind = self.world.grammar.kinds[self.kind]
+        return not kind.has("facts") and all(elements(each)[-1] == STORY for each in kind.notations.values())
