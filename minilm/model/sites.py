@@ -21,10 +21,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from minilm.model.attention import causal_mask
 from minilm.model.interface import Reading
 
 LINEAR_SITES = ("query", "key", "value", "output", "up", "down")
@@ -127,17 +125,16 @@ def before_text(memory: list[Memory], keys: Tensor, values: Tensor) -> tuple[Ten
     return all_keys, all_values
 
 
-def hide_absent_slots(memory: list[Memory], mask: Tensor | None, n_query: int, n_key: int) -> Tensor | None:
-    """The mask (..., T, S), without the slots that only other rows have."""
+def present_slots(memory: list[Memory]) -> Tensor | None:
+    """(B, l) booleans over the slots of all deltas, False where a row lacks one; None if no row lacks any."""
     if all(slots.seen is None for slots in memory):
-        return mask
-    seen = [
-        slots.keys.new_ones(slots.keys.size(0), slots.keys.size(-2), dtype=torch.bool)
-        if slots.seen is None
-        else slots.seen
-        for slots in memory
-    ]
-    present = torch.cat(seen, dim=1)  # (B, l)
-    present = F.pad(present, (0, n_key - present.size(1)), value=True)  # (B, l + S)
-    mask = causal_mask(n_query, n_key, present.device) if mask is None else mask
-    return mask & present[:, None, None, :]
+        return None
+    return torch.cat(
+        [
+            slots.keys.new_ones(slots.keys[:, 0, :, 0].shape, dtype=torch.bool)
+            if slots.seen is None
+            else slots.seen
+            for slots in memory
+        ],
+        dim=1,
+    )

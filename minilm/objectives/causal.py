@@ -11,6 +11,8 @@ from minilm.objectives.batch import IGNORE, Batch
 def next_token_loss(model, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
     """Mean of -log P(target) in nats over the targets that count; 0 where none does."""
     options = {} if batch.attribute is None else {"attribute": batch.attribute}
+    if not batch.visibility.is_causal:
+        options["visibility"] = batch.visibility
     logits = model(batch.tokens, **options).logits  # (B, T, vocab)
     total = F.cross_entropy(
         logits.flatten(0, 1).float(),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from minilm import MiniLM, ModelConfig, generate, trace
 from minilm.model.attention import Attended, attend, log_sum_exp
+from minilm.model.visibility import CAUSAL, fixed
 from minilm.tuning import Inducer, LoRA, MAMInducer, Method, TunedModel, attach, count_on, load
 from tests.tuning.conftest import attach_and_stir
 
@@ -229,7 +230,7 @@ def test_sums_by_blocks_are_sums_over_rows(sizes, masked: bool, spread: float, s
         mask = seen = seen & ~hidden | torch.eye(n_query, n_query + n_more, dtype=torch.bool)
     query.requires_grad_(), keys.requires_grad_()
     weights = torch.randn(n_batch, n_head, n_query, generator=generator, dtype=torch.float64)
-    ours = log_sum_exp(query, keys, mask)
+    ours = log_sum_exp(query, keys, CAUSAL if mask is None else fixed(mask))
     theirs = (query @ keys.mT / p**0.5).masked_fill(~seen, -math.inf).logsumexp(-1)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
     for one, other in zip(

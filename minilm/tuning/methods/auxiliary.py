@@ -152,10 +152,12 @@ class PlainNetwork(nn.Module):
         self, reading: Reading, attribute: Tensor | None, cache: KVCache | None, strength: float
     ) -> Tensor:
         """strength z_AUX (B, T, vocab) for the tokens of a pass."""
-        model, n_token, context = self.model, reading.tokens.size(1), Pass(cache=cache)
+        model, n_token = self.model, reading.tokens.size(1)
+        context = Pass(cache=cache, visibility=reading.visibility)
         tokens = reading.tokens if attribute is None else torch.cat([attribute, reading.tokens], dim=1)
         model.check(tokens)
         x = model.embed(tokens, context)  # (B, m + T, d_aux)
+        context.note_virtual(tokens.size(1) - n_token)
         for block in model.blocks:
             x = block(x, context)
         h = strength * self.project_out(model.final_norm(x[:, -n_token:]))  # (B, T, d_aux)

@@ -79,5 +79,8 @@ class SideAttachment(Attachment):
 
     def shift(self, reading: Reading) -> Tensor:
         """R - B = (1 - sigmoid(a)) (S - B): (B, T, vocab)."""
-        side = self.network(reading.tokens, cache=own_cache(reading, self.network)).logits  # (B, T, vocab)
+        cache = own_cache(reading, self.network)
+        side = self.network(
+            reading.tokens, cache=cache, visibility=reading.visibility
+        ).logits  # (B, T, vocab)
         return torch.sigmoid(-self.gate) * (side - reading.logits)
