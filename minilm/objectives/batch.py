@@ -57,7 +57,7 @@ class BatchMaker(Protocol):
 
     It should also have `identity() -> dict`: its settings by name, and digests of all that it reads
     (`minilm.system.content_digests`). By it a training run knows its own checkpoint; of a maker without one, only some
-    batches are compared.
+    batches are compared. And it may have `objective`, whose loss is then trained; without one it is the next token's.
     """
 
     def batch(self, index: int) -> Batch:
