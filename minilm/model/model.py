@@ -19,7 +19,8 @@ from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
 from minilm.model.interface import Output, Reading
 from minilm.model.passes import Pass, Recorder, conditions, unrecorded
-from minilm.model.sites import NO_SITES, Sites, before_text, concatenate_rows
+from minilm.model.sites import NO_SITES, Sites, concatenate_rows
+from minilm.model.slots import before_text
 from minilm.model.tokens import check_ids, check_tokens, in_words
 from minilm.model.visibility import CAUSAL, Visibility
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilm.model.sites import NO_SITES, Memory, Sites, present_slots
+from minilm.model.sites import NO_SITES, Sites
+from minilm.model.slots import Memory, present_slots
 from minilm.model.visibility import CAUSAL, Visibility
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from minilm.model.attention import Attended
 from minilm.model.cache import KVCache
 from minilm.model.interface import OnBase, Output, Reading
 from minilm.model.model import MiniLM
-from minilm.model.sites import AttentionDelta, Memory, Sites
+from minilm.model.sites import AttentionDelta, Sites
+from minilm.model.slots import Memory
 from minilm.model.tokens import check_tokens, in_words
 from minilm.model.visibility import CAUSAL, Visibility, fixed
 from minilm.tuning.tuned import TunedModel

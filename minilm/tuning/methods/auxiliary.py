@@ -25,6 +25,7 @@ from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Pass
 from minilm.model.side_caches import own_cache
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import whole
 from minilm.tuning.attributes import check_attribute
 from minilm.tuning.guidance import Strength, check_strength
@@ -108,7 +109,7 @@ class AuxiliaryAttachment(Attachment):
             else PlainNetwork(self.config)
         )
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {("logits", None): self.shift}
 
     def shift(self, reading: Reading) -> Tensor:

@@ -21,6 +21,7 @@ from minilm.model.config import ModelConfig
 from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import flag
 from minilm.tuning.method import Attachment, Method
 
@@ -74,7 +75,7 @@ class SideAttachment(Attachment):
         else:
             self.network = MiniLM(settings.config(base.config.vocab_size, base.config.context_length))
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {("logits", None): self.shift}
 
     def shift(self, reading: Reading) -> Tensor:
