@@ -36,6 +36,7 @@ class Side(Method):
 
     name: ClassVar[str] = "side"
     acts_at: ClassVar[str] = "logits"
+    suited: ClassVar[dict[str, float]] = {"learning_rate": 1e-1}
 
     d_model: int = 64
     """Width of the side network."""
