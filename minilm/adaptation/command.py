@@ -42,8 +42,13 @@ def tune(
     from minilm.adaptation.tune import tune as tuned_on
     from minilm.checkpoints.folders import load_pretrained
     from minilm.system.devices import flush_denormals
+    from minilm.training.run_folder import check_writable
+    from minilm.tuning.saving import check_folder
 
     flush_denormals()
+    if out is not None:
+        check_folder(out)
+        check_writable(out)
     base, tokenizer = load_pretrained(model)
     settings: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
     if columns is not None:
