@@ -6,6 +6,7 @@
 """
 
 from minilm.tuning.attributes import encode_attributes
+from minilm.tuning.count import Count, ParameterCount
 from minilm.tuning.guidance import strength
 from minilm.tuning.loading import load
 from minilm.tuning.method import Attachment, Method
@@ -23,7 +24,7 @@ from minilm.tuning.methods.prompt import Prompt
 from minilm.tuning.methods.side import Side
 from minilm.tuning.registry import METHODS, count_on, table
 from minilm.tuning.state_cache import CachedBase
-from minilm.tuning.tuned import Count, TunedModel, attach
+from minilm.tuning.tuned import TunedModel, attach
 
 __all__ = [
     "MAM",
@@ -40,6 +41,7 @@ __all__ = [
     "MAMInducer",
     "Method",
     "ParallelAdapter",
+    "ParameterCount",
     "Prefix",
     "Prompt",
     "Side",
