@@ -106,7 +106,7 @@ def sample(
         raise ValueError(f"new must be at least 1 token, not {new}")
     lm, tokenizer = load_pretrained(model)
     end = tokenizer.end_of_text
-    ids = [*([end] if end is not None else []), *tokenizer.encode(prompt)]
+    ids = [end, *tokenizer.encode(prompt)]
     if len(ids) > lm.window:
         raise ValueError(
             f"the prompt has {len(ids)} tokens, and {model} reads at most {lm.window}: shorten it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -43,9 +44,8 @@ def tune(
 
     flush_denormals()
     base, tokenizer = load_pretrained(model)
-    settings = {} if learning_rate is None else {"learning_rate": learning_rate}
-    if columns is not None:
-        settings["columns"] = columns
+    given = {"learning_rate": learning_rate, "columns": columns}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     tuned = tuned_on(base, tokenizer, method.split("+"), data, steps=steps, seed=seed, folder=run, **settings)
     print(tuned.report())
     print(*samples(tuned), sep="\n")

@@ -7,7 +7,7 @@ world finds when it parses the text ("Paul owned a bright lamp" is not told by a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import regex
@@ -44,7 +44,7 @@ def facts_told(records: Sequence[TripleText], texts: Sequence[str]) -> Scores:
     """Share of all facts whose object a text names; and share that the world finds in it, word for word."""
     named, whole = [], []
     for record, text in zip(records, texts, strict=True):
-        found = set(parsed(text) or ())
+        found = set(parsed(text))
         named += [triple.object in text for triple in record.triples]
         whole += [tuple(triple) in found for triple in record.triples]
     return {"objects told": mean(named), "whole facts told": mean(whole)}
@@ -55,7 +55,7 @@ def parsed(text: str) -> Sequence[tuple[str, str, str]]:
     from minilm.datasets.tasks.task import the_world
 
     world = the_world()
-    return world.facts_told(text) if hasattr(world, "facts_told") else ()
+    return (world.facts_told(text) or ()) if hasattr(world, "facts_told") else ()
 
 
 def slots_told(records: Sequence[MeaningText], texts: Sequence[str]) -> Scores:
@@ -103,13 +103,13 @@ def words(answer: str) -> list[str]:
     return [word for word in regex.findall(r"\w+", answer.lower()) if word not in ARTICLES]
 
 
-def mean(values: Any) -> float:
-    """Of booleans or numbers."""
+def mean(values: Iterable[float]) -> float:
+    """The mean of booleans or numbers."""
     values = list(values)
     return sum(values) / len(values)
 
 
-SCORES: dict[type[Record], Callable[[Sequence, Sequence[str]], Scores]] = {
+SCORES: dict[type[Record], Callable[[Sequence[Any], Sequence[str]], Scores]] = {
     TripleText: facts_told,
     MeaningText: slots_told,
     KeywordStory: keywords_met,

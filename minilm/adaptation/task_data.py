@@ -77,7 +77,7 @@ def splits(data: Data, n_train: int, n_held_out: int, dials: Mapping[str, Any]) 
     return training, judged
 
 
-def split_of(name: str, split: str, n: int, dials: Mapping[str, Any]) -> list:
+def split_of(name: str, split: str, n: int, dials: Mapping[str, Any]) -> str | list[Any]:
     """The first n records of a split of a data set; ValueError for a running text."""
     try:
         return datasets.load(name, split, n=n, **dials)

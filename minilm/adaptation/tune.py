@@ -77,8 +77,17 @@ def tune(
         if "token_embedding.weight" not in tuned.weights():
             warn_of_strange_tokens(model, task)
         config = recipe_of(methods, {"steps": steps, "seed": seed, **training})
-        run = {"callbacks": callbacks, "progress": progress, "folder": folder, "stop": stop}
-        tuned.result = train(tuned, batches, config, evaluate=task.loss, sample=first_answer(task), **run)
+        tuned.result = train(
+            tuned,
+            batches,
+            config,
+            evaluate=task.loss,
+            sample=first_answer(task),
+            callbacks=callbacks,
+            progress=progress,
+            folder=folder,
+            stop=stop,
+        )
     return tuned
 
 

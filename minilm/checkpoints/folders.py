@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minilm.checkpoints.finding import BUNDLED, GPT2_FILES, find_checkpoint
+from minilm.checkpoints.finding import GPT2_FILES, find_checkpoint
 from minilm.checkpoints.gpt2_layout import (
     BUFFERS,
     check_layout,
@@ -33,6 +33,7 @@ from minilm.system.atomic_folder import atomic_folder, check_target, read_folder
 from minilm.system.devices import resolve_device
 from minilm.system.errors import CheckpointError, SaveError
 from minilm.system.json_files import read_json
+from minilm.system.paths import BUNDLED
 from minilm.text.tokenizer import BPETokenizer
 
 __all__ = [

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from minilm.datasets import registry
-from minilm.datasets.store import cache_folder, collect, is_here
+from minilm.datasets.store import collect, is_here
+from minilm.system.paths import cache_folder, mirror_folder
 
 
 def list_datasets() -> str:
@@ -44,7 +43,7 @@ def get_dataset(name: str) -> str:
 
 def files_folder() -> str:
     """The mirror if one is set, else the download cache."""
-    mirror = os.environ.get("MINILM_DATA")
+    mirror = mirror_folder()
     return f"{mirror} (MINILM_DATA)" if mirror else str(cache_folder())
 
 

@@ -39,8 +39,13 @@ OWN: dict[str, Callable[[Path], Any]] = {
 """Suffix of a reader's own file -> how to read it; any other suffix is plain text."""
 
 
-def load(name: str | Path, split: str | None = None, *, n: int | None = None, **dials: Any) -> str | list:
+def load(
+    name: str | Path, split: str | None = None, *, n: int | None = None, **dials: Any
+) -> str | list[Any]:
     """A split of a data set, or a file of your own.
+
+    >>> load("storyworld-triples", "dev", n=1)[0].prompt.count(" : ") >= 2
+    True
 
     Args:
         name: A name from `names()`, or the path of a text, CSV, TSV or JSON Lines file.
@@ -80,7 +85,7 @@ def plain_text(name: str | Path) -> Path | None:
     return path if path and path.suffix.lower() not in OWN else None
 
 
-def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:
+def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list[Any]:
     """A split of a data set of the register."""
     check_dials(card.name, tuple(card.dials), dials)
     split = card.check_split(split or next(iter(card.splits)))
@@ -91,7 +96,7 @@ def load_registered(card: Card, split: str | None, n: int | None, dials: dict[st
     return first(READERS[card.name](locate(card, split), split, n), n)
 
 
-def load_own(name: str | Path) -> str | list[dict]:
+def load_own(name: str | Path) -> str | list[Any]:
     """A file of the reader's own, by its suffix."""
     path = own_file(name)
     if path is None:
@@ -100,7 +105,8 @@ def load_own(name: str | Path) -> str | list[dict]:
         raise FileNotFoundError(
             f"no file {name} (looked in {Path.cwd()}); give a file's path, not a folder's"
         )
-    return OWN.get(path.suffix.lower(), malformed.read_text)(path)
+    read: Callable[[Path], str | list[Any]] = OWN.get(path.suffix.lower(), malformed.read_text)
+    return read(path)
 
 
 def own_file(name: str | Path) -> Path | None:
@@ -120,7 +126,7 @@ def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> Non
         raise ValueError(f"{name} has no dial {', '.join(strange)}; {there}")
 
 
-def first(data: str | list, n: int | None) -> str | list:
+def first(data: str | list[Any], n: int | None) -> str | list[Any]:
     """The first n records; everything if n is None."""
     if n is not None and isinstance(data, str):
         raise ValueError(f"n={n} counts records, but this is one running text; slice it instead")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -81,7 +82,7 @@ def run_pretraining(
     return train_and_save(where, recipe, source, dtype, overwrite)
 
 
-def is_finished(where: Places, making: dict, overwrite: bool) -> bool:
+def is_finished(where: Places, making: dict[str, Any], overwrite: bool) -> bool:
     """Whether the model of this making is there already.
 
     Raises:

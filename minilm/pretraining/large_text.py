@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from minilm.datasets.store import cache_folder
+from minilm.system.paths import cache_folder
 from minilm.text.excerpts import sample_file, sample_tokens
 from minilm.text.pieces import cut_near
 from minilm.text.shard_manifest import sha256

@@ -117,7 +117,7 @@ class Automaton:
         self.slots = [slot.name for slot in grammar.slots.values() if not slot.free]
         self.writers: dict[str, Any] = {}
         """What makes the nodes of each plot's texts, by the plot's name; kept here for what is compiled later."""
-        self._known: dict[tuple, int] = {}
+        self._known: dict[tuple[object, ...], int] = {}
         self._numbers: dict[Fact, int] = {}
         self._recalled: dict[tuple[int, tuple[int, ...]], int] = {}
         self._leaves: list[tuple[Leaf, ...]] = []
@@ -150,7 +150,8 @@ class Automaton:
     def recall(self, index: int, facts: tuple[int, ...]) -> int:
         """Where a `Recall` goes on when these facts were told; new nodes are added as they are needed."""
         if (index, facts) not in self._recalled:
-            self._recalled[index, facts] = self.nodes[index].compile(facts)
+            node = self.nodes[index]
+            self._recalled[index, facts] = node.compile(facts) if isinstance(node, Recall) else index
         return self._recalled[index, facts]
 
     def leaves(self, index: int) -> tuple[Leaf, ...]:
@@ -185,10 +186,10 @@ class Automaton:
         What has to be remembered is kept apart, and so is where a target begins, which `Oracle.target_log_prob` asks for.
         """
         for number, node in enumerate(self.nodes[len(self._skip) : index + 1], start=len(self._skip)):
-            silent = (
-                node.what != TARGET_MARK
-                if isinstance(node, Mark)
-                else isinstance(node, Told) and not node.facts
-            )
-            self._skip.append(self._skip[node.next] if silent else number)
+            if (isinstance(node, Mark) and node.what != TARGET_MARK) or (
+                isinstance(node, Told) and not node.facts
+            ):
+                self._skip.append(self._skip[node.next])
+            else:
+                self._skip.append(number)
         return self._skip[index]

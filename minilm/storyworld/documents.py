@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from minilm.storyworld.parts import Mention, Part, Text
 
@@ -127,7 +128,6 @@ def dressed(parts: Parts, spaced: bool, capital: bool) -> Parts:
     first, *rest = parts
     if isinstance(first, Text):
         text = first.text[0].upper() + first.text[1:] if capital else first.text
-        first = Text(" " * spaced + text)
-    else:
-        first = first._replace(spaced=spaced, capital=first.capital or capital)
-    return (first, *rest)
+        return (Text(" " * spaced + text), *rest)
+    mention = cast(Mention, first)  # neither facts nor notations have alternatives
+    return (mention._replace(spaced=spaced, capital=mention.capital or capital), *rest)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from minilm.storyworld.documents import Kind, Relation
-from minilm.storyworld.parts import ARTICLE, Filler, Fork, Mention, Part, Text
+from minilm.storyworld.parts import ARTICLE, Filler, Fork, Mention, Part, Text, literal
 
 __all__ = [
     "ARTICLE", "HERO", "Fact", "Filler", "Fork", "Grammar", "GrammarError", "Mention", "Part", "Plot", "Scene", "Slot",
@@ -41,6 +41,17 @@ class Slot:
 
 Fact = tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]
 """A triple (subject, relation, object) that a template tells; each part of texts and mentions."""
+
+
+def say_fact(fact: Fact, bound: Mapping[str, Filler]) -> tuple[str, str, str]:
+    """A triple in words, its slots filled."""
+    subject, relation, target = (
+        "".join([p.say(bound[p.slot]) if isinstance(p, Mention) else literal([p]) for p in side])
+        for side in fact
+    )
+    return subject, relation, target
+
+
 Weights = Mapping[str, float]
 """Scene names and their chances, summing to 1."""
 

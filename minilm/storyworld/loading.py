@@ -255,7 +255,8 @@ def _fact(entry: Entry) -> Fact:
     sides = [side.strip() for side in entry.text().split("|")]
     if len(sides) != 3 or not all(sides) or "[" in entry.text():
         raise entry.error(f"a fact is 'subject | relation | object', not {entry.text()!r}")
-    return tuple(_parts(entry, side) for side in sides)
+    subject, relation, target = (_parts(entry, side) for side in sides)
+    return subject, relation, target
 
 
 def _next(entry: Entry | None, scenes: list[str]) -> Weights:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -61,3 +61,8 @@ class Fork(NamedTuple):
 
 
 Part = Text | Mention | Fork
+
+
+def literal(parts: Iterable[Part]) -> str:
+    """The literal text of parts, without what its mentions say."""
+    return "".join(part.text for part in parts if isinstance(part, Text))

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minilm.storyworld.automaton import FREE, Automaton, Branch, Mark, Node, Say, Told, Write
-from minilm.storyworld.grammar import Fact, Mention
+from minilm.storyworld.grammar import say_fact
 
 Facts = tuple[tuple[str, str, str], ...]
 
@@ -119,12 +119,7 @@ class Reader:
             yield node.mention.say(fillers[filler]), filler, chance
 
     def _facts(self, node: Told, bindings: tuple[int, ...]) -> Facts:
-        return tuple(tuple(self._say(side, bindings) for side in fact) for fact in node.template.facts)
-
-    def _say(self, side: Fact, bindings: tuple[int, ...]) -> str:
         bound = {
             slot.name: slot.fillers[i] for slot, i in zip(self.slots, bindings, strict=True) if i != FREE
         }
-        return "".join(
-            part.say(bound[part.slot]) if isinstance(part, Mention) else part.text for part in side
-        )
+        return tuple(say_fact(fact, bound) for fact in node.template.facts)

@@ -10,6 +10,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from minilm.storyworld.grammar import (
     HERO,
+    Fact,
     Fork,
     Grammar,
     GrammarError,
@@ -167,7 +168,7 @@ def _bound_after(
     return bound
 
 
-def _check_fact(grammar: Grammar, template: Template, fact: tuple, bound: frozenset[str]) -> None:
+def _check_fact(grammar: Grammar, template: Template, fact: Fact, bound: frozenset[str]) -> None:
     for mention in (m for side in fact for m in mentions(side)):
         if mention.slot not in bound:
             message = f"a fact names {{{mention.slot}}}, which a path to the template's end does not bind"

@@ -47,7 +47,9 @@ def put_in_place(folder: Path) -> None:
 def _stale(folder: Path, new: Manifest) -> list[Path]:
     """Files of the earlier version that the new one lacks and nobody has changed."""
     earlier = _readable_manifest(folder)
-    gone = earlier.files.keys() - new.files.keys() if earlier else ()
+    if earlier is None:
+        return []
+    gone = earlier.files.keys() - new.files.keys()
     return [folder / name for name in gone if earlier.owns(folder / name)]
 
 

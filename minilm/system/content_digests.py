@@ -55,7 +55,7 @@ def _feed(state: Any, content: Any) -> None:
         )
 
 
-def _feed_sequence(state: Any, content: Sequence) -> None:
+def _feed_sequence(state: Any, content: Sequence[Any]) -> None:
     """Token ids, of which there may be millions, go in at once; anything else goes in part by part."""
     state.update(f"list {len(content)} ".encode())
     if all(type(part) is int for part in content):

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilm.system.errors import SaveError
-from minilm.system.locks import FolderLock, fcntl, try_lock
+from minilm.system.locks import HAS_LOCKS, FolderLock, try_lock
 
 MARK = ".minilm-draft"
 """An empty file in every draft folder: by it a draft is known, and its mode is that of any new file."""
@@ -65,7 +65,7 @@ def _make(parent: Path) -> tuple[Path, FolderLock]:
 
 def remove_dead_drafts(parent: Path) -> None:
     """Take away drafts whose process is gone."""
-    if fcntl is None:
+    if not HAS_LOCKS:
         return  # without locks a dead draft cannot be told from a living one
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries if _NAME.fullmatch(entry.name)]

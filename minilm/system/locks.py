@@ -8,6 +8,7 @@ saves into one folder at once may mix, and the digests of `manifest` tell it at 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from minilm.system.errors import SaveError
 
-try:
+HAS_LOCKS = sys.platform != "win32"
+"""Whether the system has locks on folders."""
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 PATIENCE = 120.0
 """Seconds to wait for another save into the same folder."""
@@ -37,7 +38,7 @@ class FolderLock:
     def close(self) -> None:
         """Let go."""
         if self.descriptor is not None:
-            if self.certain:
+            if self.certain and sys.platform != "win32":
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # at once, also where a forked child has a copy
             os.close(self.descriptor)
             self.descriptor = None
@@ -49,7 +50,7 @@ def try_lock(folder: Path) -> FolderLock | None:
     Raises:
         OSError: the folder cannot be opened.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return FolderLock(None, certain=False)
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

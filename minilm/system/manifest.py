@@ -116,7 +116,9 @@ def check_unchanged(folder: Path, names: Iterable[str]) -> None:
         CheckpointError: a byte of it was changed, or the manifest itself is damaged.
     """
     manifest = read_manifest(folder)
-    for name in names if manifest else ():
+    if manifest is None:
+        return
+    for name in names:
         path = folder / name
         if name not in manifest.files:
             continue

@@ -32,7 +32,7 @@ class Merge(NamedTuple):
     token: int
     """Id of what they become."""
 
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # instead of the tuple's own method of this name
     """How often they met in the corpus when they were merged; None for a tokenizer read from a file."""
 
 

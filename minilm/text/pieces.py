@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from minilm.text.pretokenization import find_cut, utf8
 
@@ -28,7 +29,7 @@ class TextError(ValueError):
         super().__init__(f"{source}, line {line}: {reason}" if line else f"{source}: {reason}")
         self.source, self.line, self.reason = source, line, reason
 
-    def __reduce__(self) -> tuple:  # an error may come from another process
+    def __reduce__(self) -> tuple[Any, ...]:  # an error may come from another process
         return type(self), (self.source, self.line, self.reason)
 
 

@@ -174,8 +174,8 @@ def encode_shard(job: Job, tokenizer: BPETokenizer) -> Shard:
     with atomic_file(job.target) as draft, draft.open("wb") as file:
         for piece in read_pieces(job.path, tuple(tokenizer.special_tokens), job.start, job.stop):
             row = np.array(tokenizer.encode(piece), dtype=_dtype(tokenizer))
-            digest.update(row)
-            file.write(row)
+            digest.update(row.data)
+            file.write(row.data)
             n_token += len(row)
         if not n_token:
             raise TextError(str(job.path), None, "it is empty, there is nothing to encode")

@@ -196,9 +196,8 @@ class BPETokenizer:
             ValueError: an id is outside the vocabulary, or there are several texts.
         """
         if getattr(ids, "ndim", 1) != 1:
-            raise ValueError(
-                f"decode takes the ids of one text, (T,), not {tuple(ids.shape)}: pass one row, ids[0]"
-            )
+            shape = tuple(getattr(ids, "shape", ()))
+            raise ValueError(f"decode takes the ids of one text, (T,), not {shape}: pass one row, ids[0]")
         special = set(self._vocabulary.special_tokens.values()) if skip_special_tokens else ()
         values = ids.tolist() if hasattr(ids, "tolist") else ids
         return b"".join(self.token_bytes(i) for i in values if i not in special).decode("utf-8", "replace")

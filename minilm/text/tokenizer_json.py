@@ -193,12 +193,15 @@ def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]
             f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; "
             "when training with `tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
         )
-    tokens = [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
-    if None in tokens:
-        raise _ForeignError(
-            f"its token {in_order[tokens.index(None)]!r} holds a character that stands for no byte"
-        )
-    return tokens
+    return [token.encode() if token in names else _bytes_of(token) for token in in_order]
+
+
+def _bytes_of(token: str) -> bytes:
+    """The bytes that an ordinary token is written for."""
+    content = chars_to_bytes(token)
+    if content is None:
+        raise _ForeignError(f"its token {token!r} holds a character that stands for no byte")
+    return content
 
 
 def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> tuple[Merge, ...]:
