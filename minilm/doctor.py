@@ -107,7 +107,7 @@ def memory() -> Fact:
 
 
 def disk() -> Fact:
-    """Space left where the course lies, in GiB."""
+    """Free space on the disk that holds the course, in GiB."""
     free = free_space(Path(__file__).parent) / 2**30
     return Fact(
         "free disk",

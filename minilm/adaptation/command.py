@@ -1,4 +1,4 @@
-"""What `minilm tune METHOD DATA` does: tune a base, say how good it became, keep it."""
+"""What `minilm tune METHOD DATA` does: tune a base, report how good it is, save it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tune(
     out: Path | None = None,
     run: Path | None = None,
 ) -> None:
-    """Tune a frozen model on a task, and say how good it became.
+    """Tune a frozen model on a task, and report how good it is.
 
     Args:
         method: A name from `minilm methods`, or several with + between them: lora+prefix.
@@ -36,7 +36,7 @@ def tune(
         learning_rate: Peak rate; the method's own if none is given.
         columns: Of a table, those with the prompt and with the target.
         out: Where the tuned weights go, without the base.
-        run: Where the unfinished run is kept; one that is found there goes on.
+        run: Where the unfinished run is kept; one that is found there continues.
     """
     from minilm.adaptation.tune import tune as tuned_on
     from minilm.checkpoints.folders import load_pretrained

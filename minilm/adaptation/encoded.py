@@ -95,7 +95,7 @@ class EncodedTask:
         """Batches to learn from, for a model that reads `window` tokens.
 
         Raises:
-            ValueError: an example is longer than the window; its beginning is told.
+            ValueError: an example is longer than the window; the message shows its beginning.
         """
         self.check(window)
         return Completions(self.learned, batch_size, window, seed)
@@ -179,7 +179,7 @@ class EncodedTask:
         """The held-out prompts, each behind so many solved examples, others for every prompt.
 
         Raises:
-            ValueError: so many examples do not fit into a window beside the longest target.
+            ValueError: so many examples do not fit into a window together with the longest target.
         """
         mark = self.tokenizer.encode(self.template.between)
         prompts = []

@@ -1,4 +1,4 @@
-"""What the story world knows of a task and of a base: the loss that nobody can beat, and how much was forgotten.
+"""What the story world knows of a task and of a base: the least possible loss, and how much was forgotten.
 
 floor       mean over held-out records of -log P(target and its end | prompt), per token, of the exact oracle
 forgotten   mean over the tokens of ordinary stories of KL(oracle || model), in nats, before tuning and after

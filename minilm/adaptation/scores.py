@@ -1,7 +1,7 @@
-"""Is the task done? Scores of what a model answered, from 0 to 1, by the kind of record.
+"""Scores of a model's answers, from 0 to 1, by the kind of record.
 
-Facts told are counted twice: the objects that a text names, as a reader would skim it, and the whole facts that the story
-world finds when it parses the text ("Paul owned a bright lamp" is not told by a text in which Lucy lent it).
+Facts are counted twice: as objects that a text names, and as complete facts that the story world finds when it parses
+the text ("Paul owned a bright lamp" does not count in a text in which Lucy lent it).
 """
 
 from __future__ import annotations

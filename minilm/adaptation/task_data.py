@@ -16,7 +16,7 @@ from minilm.text.tokenizer import BPETokenizer
 Data = str | Path | Sequence[Any]
 """The name of a data set, the path of a file, or records."""
 N_TRAIN, N_HELD_OUT = 2_000, 48
-"""Records of each split, when nobody says how many."""
+"""Records of each split, by default."""
 HELD_OUT_SHARE = 0.1
 """Of records that come without a split of their own."""
 
@@ -36,15 +36,15 @@ def task_from(
 
     Args:
         data: the name of a data set with splits, such as "storyworld-triples"; a CSV, TSV or JSON Lines file; records,
-            or rows of a table, or texts that shall be written from nothing.
+            or rows of a table, or texts to be written without a prompt.
         n_train, n_held_out: the most records of each split.
         held_out: records to judge by; None takes the data set's dev split, or the last tenth of all others.
         template: the marks around prompt and target; None takes the usual one for such records.
         columns: of a table, those that hold prompt and target.
-        dials: settings of a task that is made from stories, as its card lists them.
+        dials: options of a task that is made from stories, as its card lists them.
 
     Raises:
-        ValueError: no such data set, columns or dials, a running text, or an empty split.
+        ValueError: no such data set, columns or options, a running text, or an empty split.
         FileNotFoundError: there is no such file.
     """
     name = str(data) if isinstance(data, str | Path) else "the data"
@@ -67,7 +67,7 @@ def splits(data: Data, n_train: int, n_held_out: int, dials: Mapping[str, Any]) 
     if not isinstance(data, str | Path):
         if dials:
             raise ValueError(
-                f"{', '.join(dials)}: records have no such setting; the dials belong to named data sets"
+                f"{', '.join(dials)}: records have no such option; only named data sets have options"
             )
         return data, []
     if str(data) not in datasets.names():
@@ -108,7 +108,7 @@ def as_records(data: Any, columns: tuple[str, str] | None, name: str) -> list[Re
 
 
 def record_of(item: Any, number: int, name: str) -> list[Record]:
-    """The record or records that one item stands for."""
+    """The record or records that one item describes."""
     if isinstance(item, Record):
         return [item]
     if isinstance(item, Conversation):

@@ -1,4 +1,4 @@
-"""Where the model of a name lies: a folder, a bundled checkpoint, an offline mirror, or GPT-2 at its publisher."""
+"""Finding a model by name: a folder, a bundled checkpoint, an offline mirror, or GPT-2 at its publisher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GPT2_FILES = tuple(PUBLISHED)
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet.
+    """The folder of a model, by name; GPT-2's own weights are downloaded if they are not there yet.
 
     `MINILM_DATA` names a folder in which to look first, and while it is set nothing is fetched.
 
@@ -36,7 +36,7 @@ def find_checkpoint(name: str | Path) -> Path:
 
 
 def _gpt2(mirror: Path | None) -> Path:
-    """GPT-2 small from its publisher, never beside a mirror."""
+    """GPT-2 small from its publisher; never while a mirror is set."""
     if mirror is not None:
         raise FileNotFoundError(
             f"the mirror {mirror} (MINILM_DATA) has no folder gpt2 with {', '.join(GPT2_FILES)}; put it there, or "

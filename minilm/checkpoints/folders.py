@@ -1,7 +1,7 @@
 """Models on disk: safetensors and JSON, written as a whole, nothing ever unpickled.
 
 A pretrained model is a folder in GPT-2's published layout: `config.json`, `model.safetensors`, `tokenizer.json`, and a
-card `README.md`. Beside them stands `minilm.json` with the size and the SHA-256 of each; see `minilm.system.manifest`.
+card `README.md`. The folder also holds `minilm.json` with the size and the SHA-256 of each; see `minilm.system.manifest`.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def read_config(folder: Path) -> ModelConfig:
     """The shape of the model in a folder.
 
     Raises:
-        FileNotFoundError, CheckpointError: there is no `config.json`, or it describes no `MiniLM`.
+        FileNotFoundError, CheckpointError: there is no `config.json`, or it does not describe a `MiniLM`.
     """
     path = folder / "config.json"
     settings = read_json(path)

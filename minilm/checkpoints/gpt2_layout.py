@@ -89,7 +89,7 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
 
 
 def _epsilon(value: Any) -> float:
-    """The value, if it can stand in a LayerNorm."""
+    """The value, if a LayerNorm can use it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise ValueError(f"layer_norm_epsilon must be a number between 0 and 1, not {value!r}")
     return value
@@ -140,7 +140,7 @@ def check_layout(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> 
     """
     there = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if not name.endswith(BUFFERS)}
     if len(there) < sum(not name.endswith(BUFFERS) for name in shapes):
-        raise ValueError(f"some tensors stand there twice, with and without {PREFIX!r}: keep one of each")
+        raise ValueError(f"some tensors are there twice, with and without {PREFIX!r}: keep one of each")
     for name, wanted in _layout(config):
         if name not in there:
             raise ValueError(f"there is no tensor {name!r}: the file is truncated or of another model")

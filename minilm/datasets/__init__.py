@@ -1,4 +1,4 @@
-"""The shelf: real data sets, tasks made from the storyworld, and the reader's own files, behind one `load`.
+"""Data sets: real ones, tasks made from the storyworld, and your own files, all read by one function, `load`.
 
 >>> from minilm import datasets
 >>> datasets.names()

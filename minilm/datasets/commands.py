@@ -14,7 +14,7 @@ def list_datasets() -> str:
         for card in registry.cards().values()
     ]
     return "\n".join(
-        [f"{'name':<24} {'size':>10}  {'where':<9}  what", *lines, f"Files lie in {files_folder()}"]
+        [f"{'name':<24} {'size':>10}  {'where':<9}  what", *lines, f"Files are kept in {files_folder()}"]
     )
 
 
@@ -28,7 +28,7 @@ def show_dataset(name: str) -> str:
 
 
 def get_dataset(name: str) -> str:
-    """Fetch what is missing of a data set, check every file, and say where they lie.
+    """Download the missing files of a data set, check every file, and say where they are.
 
     Raises:
         ValueError: no such data set; a file could not be fetched (`DataError`).
@@ -53,7 +53,7 @@ def size(card: registry.Card) -> str:
 
 
 def place(card: registry.Card) -> str:
-    """Where a data set is to be had from, as far as can be told without reading it."""
+    """Where a data set comes from, as far as is known without reading it."""
     if not card.files:
         return "generated"
     here = sum(is_here(file) for file in card.files)

@@ -1,4 +1,4 @@
-"""`load`: one door to every data set, and to the reader's own files."""
+"""`load`: every data set, and your own files, by one function."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def load(
             comes in splits, the whole where it does not (tinyshakespeare, your own files). "all" is the whole; any
             data without splits of its own is cut by position, 90% train, 5% dev, 5% test.
         n: How many records, from the first on; all of them if None. Not for running text.
-        dials: Settings of a task that is made from stories, as its card lists them, e.g. `seed=1`.
+        dials: Options of a task that is made from stories, as its card lists them, e.g. `seed=1`.
 
     Returns:
         A running text as one `str`; stories as a list of `str`; other data as a list of the record that the card
         names; your own table as a list of dicts.
 
     Raises:
-        ValueError: no such data set, split or dial; a malformed record, as `DataError`.
+        ValueError: no such data set, split or option; a malformed record, as `DataError`.
         FileNotFoundError: no such file, or the mirror (`MINILM_DATA`) lacks one.
     """
     if not isinstance(name, str | Path):
@@ -119,11 +119,11 @@ def own_file(name: str | Path) -> Path | None:
 
 
 def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> None:
-    """ValueError if a dial is given that the data set does not have."""
+    """Raise ValueError if an option is given that the data set does not have."""
     strange = sorted(set(dials) - set(known))
     if strange:
         there = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise ValueError(f"{name} has no dial {', '.join(strange)}; {there}")
+        raise ValueError(f"{name} has no option {', '.join(strange)}; {there}")
 
 
 def first(data: str | list[Any], n: int | None) -> str | list[Any]:

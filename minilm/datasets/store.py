@@ -1,7 +1,7 @@
-"""Where the files of a data set lie: in an offline mirror, or in the download cache; checked before use.
+"""Finding the files of a data set, in an offline mirror or in the download cache, and checking them before use.
 
 `MINILM_DATA` names a mirror: a folder with the file names of the register. It is read and never written, and nothing
-is downloaded while it is set. Otherwise files lie in the cache (`MINILM_CACHE`, or the system's place for caches)
+is downloaded while it is set. Otherwise files are kept in the cache (`MINILM_CACHE`, or the system's folder for caches)
 and those that are absent, or whose bytes have changed, are fetched once, see `download`.
 """
 
@@ -61,6 +61,6 @@ def from_mirror(folder: Path, card: Card, file: DataFile) -> Path:
 
 
 def is_here(file: DataFile) -> bool:
-    """Whether a file of the right size lies in the mirror, if one is set, or else in the cache (not yet checked)."""
+    """Whether a file of the right size is in the mirror, if one is set, or else in the cache (not yet checked)."""
     path = (mirror_folder() or cache_folder()) / file.path
     return path.is_file() and path.stat().st_size == file.bytes

@@ -1,6 +1,6 @@
 """Few-shot prompting: the baseline that trains nothing (Brown et al. 2020).
 
-Solved examples stand before the question, and the frozen model continues.
+The prompt shows solved examples before the question, and the frozen model continues it.
 """
 
 from __future__ import annotations

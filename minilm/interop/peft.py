@@ -1,7 +1,7 @@
 """Writing a LoRA or a prefix in the file format of `peft`, for models of GPT-2's shape.
 
 GPT-2 keeps query, key and value in one map `c_attn`. A LoRA on some of the three becomes one of larger rank on that map:
-A's columns side by side, B block by block. What was merged that way is told apart again, by `peft_reading`, by the
+A's columns side by side, B block by block. `peft_reading` can take the merged factors apart again, by the
 settings that are written into the file's header.
 """
 
@@ -31,7 +31,7 @@ def save_peft(tuned: TunedModel, folder: str | Path) -> Path:
     """Write a tuned model that has one LoRA or one prefix attached, so that `peft` can load it.
 
     Raises:
-        ValueError: it is not a tuned model, something else is attached, or a prefix that `peft` would number otherwise.
+        ValueError: it is not a tuned model, something else is attached, or a prefix whose positions `peft` would number differently.
         SaveError: a weight or a setting is not finite, a file there is not minilm's to replace, or the disk is full.
     """
     tuned = uncompiled(tuned)

@@ -1,4 +1,4 @@
-"""Text to pretrain on: its tokenizer, batches to learn from, and held-out text with the yardsticks to judge by."""
+"""Text to pretrain on: its tokenizer, batches to learn from, and held-out text with baselines to compare with."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class StoryCorpus:
     world: StoryWorld
     name: str = "storyworld"
     kinds: Sequence[str] = ()
-    """The kind of each document held out; empty where nobody knows."""
+    """The kind of each held-out document; empty if unknown."""
 
     @classmethod
     def sample(
@@ -183,14 +183,14 @@ class TextCorpus:
 
     tokenizer: BPETokenizer
     text: list[int] | TokenShards
-    """Token ids to learn from; those of a large file lie on disk."""
+    """Token ids to learn from; those of a large file stay on disk."""
     held_out: list[int]
     """Token ids of what follows; of much text, evenly spaced parts, so that an evaluation stays short."""
     n_byte: int
     """Bytes of the held-out tokens."""
     name: str = "text"
     floor: None = None
-    """Nobody knows how predictable Shakespeare is."""
+    """It is unknown how predictable Shakespeare is."""
 
     @property
     def floors(self) -> dict[str, float]:
@@ -245,10 +245,10 @@ class TextCorpus:
 
 
 def corpus_named(name: str, vocab_size: int, n_story: int = 50_000, n_held_out: int = 500) -> Corpus:
-    """The storyworld, a running text of the shelf, or a text file of the reader's.
+    """The corpus of a name: the storyworld, a registered running text, or a text file of your own.
 
     Raises:
-        ValueError: the data is neither.
+        ValueError: the data is none of these.
         FileNotFoundError: there is no such file or data set.
     """
     if name in WORLD_OF:

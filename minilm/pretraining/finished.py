@@ -30,9 +30,9 @@ def making_of(recipe: Recipe, dtype: torch.dtype | None, source: str | None) -> 
 
 
 def source_digest(data: str) -> str | None:
-    """A digest of what a recipe's text is made from: the reader's own file, or the grammar; None for data of the shelf.
+    """A digest of what a recipe's text is made from: your own file, or the grammar; None for registered data sets.
 
-    The shelf's files never change: each has its SHA-256 in the register.
+    Their files never change: each has its SHA-256 in the register.
     """
     path = Path(data).expanduser()
     files = [WORLDS[WORLD_OF[data]]] if data in WORLD_OF else [path]

@@ -1,7 +1,7 @@
-"""A text file that is too large for memory, as a corpus: learnt from, encoded and evaluated in parts.
+"""A text file that is too large for memory, as a corpus: used for training, encoded and evaluated in parts.
 
 Its tokenizer and its tokens are kept in the cache, in a folder named after the file's own SHA-256 and the settings: the next run
-on it begins at once, and one that was interrupted goes on.
+on it begins at once, and an interrupted one continues.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Speech:
         return self.grammar.called.get(key, fact[0])
 
     def values(self, fact: Fact) -> dict[str, Parts]:
-        """What stands for each name in a notation's pattern."""
+        """The parts that replace each name in a notation's pattern."""
         relation = self.relation(fact)
         values = {"subject": fact[0], "relation": fact[1], "object": fact[2], "named": self.named(fact)}
         if relation and relation.says:
@@ -61,7 +61,7 @@ class Speech:
         return values
 
     def is_person(self, fact: Fact) -> bool:
-        """Whether the subject is somebody for whom a pronoun can stand."""
+        """Whether the subject is a person, so that a pronoun can replace the name."""
         head = fact[0][0]
         if not isinstance(head, Mention):
             return False

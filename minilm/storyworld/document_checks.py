@@ -105,7 +105,7 @@ def _check_seams(grammar: Grammar, kind: Kind, notation: Notation) -> None:
 
 
 def _samples(notation: Notation, part: Part) -> list[str]:
-    """What may stand for a part of a notation, in a few examples."""
+    """A few examples of what a part of a notation may say."""
     if not isinstance(part, Mention):
         return [literal([part])]
     if part.slot == STORY:

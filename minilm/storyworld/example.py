@@ -1,6 +1,6 @@
-"""One example of a document as nodes of an automaton: a story with what stands before and after it.
+"""One example of a document as nodes of an automaton: a story with what comes before and after it.
 
-It is compiled from its end to its start, element by element. What stands before a story and depends on it is settled
+It is compiled from its end to its start, element by element. What comes before a story and depends on it is settled
 first: facts by choosing the templates that tell them, a mood by weighing each choice by the endings that it leads to, a
 keyword by a copy of the graph in which stories without it have no weight.
 """
@@ -45,7 +45,7 @@ class Known(NamedTuple):
 
 
 class Example:
-    """Compiles one example of a document: a story with what stands before and after it."""
+    """Compiles one example of a document: a story with what comes before and after it."""
 
     def __init__(
         self, automaton: Automaton, kind: Kind, notation: Notation, plot: Plot, following: int | None
@@ -88,7 +88,7 @@ class Example:
         return self.automaton.add(Mark(TARGET_MARK, node)) if marked else node
 
     def _mention(self, index: int) -> Mention:
-        """The part at a place where an element stands."""
+        """The mention at a place, which is an element."""
         return cast(Mention, self.parts[index])
 
     def _end(self, ending: str) -> int:
@@ -123,7 +123,7 @@ class Example:
         return self._recall(self._from(index + 1, known), self._questions)
 
     def _recall(self, after: int, compile_facts: Callable[[tuple[Fact, ...], int], int]) -> int:
-        """A node that goes on to what `compile_facts` makes of the facts told, and from there to `after`."""
+        """A node that leads to what `compile_facts` makes of the facts told, and from there to `after`."""
 
         def go_on(numbers: tuple[int, ...]) -> int:
             return compile_facts(tuple(self.automaton.facts[number] for number in numbers), after)

@@ -22,7 +22,7 @@ HERO = "hero"
 
 
 class GrammarError(ValueError):
-    """A grammar that cannot be told, with the file and line where it goes wrong."""
+    """An invalid grammar; the message names the file and the line."""
 
     def __init__(self, source: str, line: int, message: str) -> None:
         super().__init__(f"{source}:{line}: {message}")
@@ -31,7 +31,7 @@ class GrammarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A role: bound to one filler at its first mention in a story, or, when `free`, drawn anew each time."""
+    """A role: bound to one filler at its first mention in a story, or, when `free`, drawn again each time."""
 
     name: str
     fillers: tuple[Filler, ...]
@@ -70,13 +70,13 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A step of a plot: one of its templates is told, then the story goes on to `next` or ends."""
+    """A step of a plot: one of its templates is told, then the story continues with `next` or ends."""
 
     name: str
     templates: tuple[Template, ...]
     next: Weights
     ending: str | None
-    """How the story ends here ("happy", "sad"); None where it goes on."""
+    """How the story ends here ("happy", "sad"); None where it continues."""
     line: int
 
 

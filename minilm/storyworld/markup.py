@@ -38,7 +38,7 @@ def parse(text: str) -> tuple[Part, ...]:
 
 
 def parse_piece(text: str) -> tuple[Part, ...]:
-    """The parts of a text that stands within another: it may begin with a space or a line break.
+    """The parts of a text inside another text: it may begin with a space or a line break.
 
     Raises:
         MarkupError: as for `parse`.

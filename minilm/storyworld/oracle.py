@@ -35,7 +35,7 @@ class Oracle:
     tensor(1.0000, dtype=torch.float64)
 
     Everywhere, ids are the tokens of a story from its start (without the end-of-text token that precedes it
-    in a corpus), to any point; they may go on into further stories. An `attribute` such as ("keyword",
+    in a corpus), to any point; they may continue into further stories. An `attribute` such as ("keyword",
     "because") conditions every story of the stream on it.
 
     Args:
@@ -201,7 +201,7 @@ class Oracle:
         if left is not None:
             known, strange = self.tokenizer.decode(ids[:left]), self.tokenizer.decode(ids[left:])
             raise ValueError(
-                f"no story goes on like this: {known[-60:]!r}, then {strange[:40]!r} (token {left})"
+                f"no story continues like this: {known[-60:]!r}, then {strange[:40]!r} (token {left})"
             )
         return self._path(ids, attribute)
 

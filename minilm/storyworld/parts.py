@@ -12,7 +12,7 @@ ARTICLE = "a"
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """One thing that a slot may stand for."""
+    """One thing that a slot may be filled with."""
 
     text: str
     """What a bare mention writes, for instance "red kite"."""
@@ -28,7 +28,7 @@ class Filler:
 
 
 class Text(NamedTuple):
-    """Words that stand in a template as they are; the space before them is part of them."""
+    """Literal words of a template; the space before them is part of them."""
 
     text: str
 
@@ -45,7 +45,7 @@ class Mention(NamedTuple):
     """Whether a space comes before it."""
 
     def say(self, filler: Filler) -> str:
-        """The characters written here when `filler` stands in the slot; KeyError when it lacks the form."""
+        """The characters written here when `filler` fills the slot; KeyError if it lacks the form."""
         text = filler.forms[self.form] if self.form not in ("", ARTICLE) else filler.text
         if self.form == ARTICLE:
             text = f"{filler.article} {text}"

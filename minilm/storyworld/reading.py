@@ -36,7 +36,7 @@ class _Way(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a way stands; sorts so that each place comes after all that lead to it."""
+    """The place that a way has reached; sorts so that each place comes after all that lead to it."""
 
     at: int
     """Letters read."""
@@ -93,7 +93,7 @@ class Reader:
         return False
 
     def _steps(self, node: Node, place: _Place, text: str) -> Iterator[tuple[_Place, float]]:
-        """Where the walk may go on, each with its chance."""
+        """Where the walk may lead next, each with its chance."""
         if isinstance(node, Branch):
             for chance, following in zip(*node, strict=True):
                 yield place._replace(back=-following), chance

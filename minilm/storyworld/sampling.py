@@ -60,7 +60,7 @@ class Story:
 
     @property
     def prompt(self) -> str:
-        """All that stands before the target; empty where there is no target."""
+        """Everything before the target; empty if there is no target."""
         return self.text[: self.target_start or 0]
 
     @property

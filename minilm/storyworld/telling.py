@@ -1,4 +1,4 @@
-"""A plot's scenes as nodes of an automaton: told whole or cut, freely or towards an ending, with or without a memory.
+"""A plot's scenes as nodes of an automaton: complete or cut, freely or towards an ending, with or without a memory.
 
 What follows a story is made by a function `then`, because a story is compiled from its end to its start. Where it depends
 on what was told, as questions do, the story's templates `remember` their facts.
@@ -40,7 +40,7 @@ class Writer:
         self._slots: dict[str, tuple[int, tuple[int, ...], tuple[float, ...]]] = {}
 
     def parts(self, parts: tuple[Part, ...], node: int, counted: bool = True) -> int:
-        """The first node of a sequence that goes on to `node`; `counted`: its keywords count as the story's."""
+        """The first node of a sequence that leads to `node`; `counted`: its keywords count as the story's."""
         for part in reversed(parts):
             if isinstance(part, Fork):
                 options = [(1.0, self.parts(option, node, counted)) for option in part.options]

@@ -86,7 +86,7 @@ class Entry:
         seen = set()
         for key, _ in pairs:
             if key.text() in seen:
-                raise key.error(f"{key.text()!r} stands here twice")
+                raise key.error(f"{key.text()!r} occurs here twice")
             seen.add(key.text())
         return pairs
 

@@ -1,7 +1,7 @@
 """Checks of settings, one line each: a wrong type, a number out of range, an unknown choice.
 
-All of them raise ValueError with one form of message: "NAME must be ..., not VALUE". A bool is no number here, NaN and
-infinity are in no range, and a string is never taken for the number that it spells.
+All of them raise ValueError with one form of message: "NAME must be ..., not VALUE". A bool does not count as a number, NaN and
+infinity are outside every range, and a string is never taken for the number that it spells.
 """
 
 from __future__ import annotations

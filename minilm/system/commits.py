@@ -45,7 +45,7 @@ def put_in_place(folder: Path) -> None:
 
 
 def _stale(folder: Path, new: Manifest) -> list[Path]:
-    """Files of the earlier version that the new one lacks and nobody has changed."""
+    """Files of the earlier version that the new one lacks and that are unchanged."""
     earlier = _readable_manifest(folder)
     if earlier is None:
         return []
@@ -64,7 +64,7 @@ def finish_commit(folder: Path) -> None:
     """Finish what a process had committed before it died.
 
     Raises:
-        SaveError: something stands in the way that is not minilm's, or the folder cannot be written to.
+        SaveError: a file of that name is not minilm's, or the folder cannot be written to.
     """
     commit = folder / COMMIT
     if not os.path.lexists(commit):

@@ -1,4 +1,4 @@
-"""SHA-256 of files, and seals: a digest of a file that stands within the file itself.
+"""SHA-256 of files, and seals: a digest of a file that is stored in the file itself.
 
 A seal is the entry `"minilm_sha256": "<64 digits>"` somewhere in a JSON text, for instance in the header of a safetensors
 file. Its digits are the SHA-256 of the whole file in which they themselves are read as zeros, so a change of any byte
@@ -53,7 +53,7 @@ def seal_is_intact(path: Path, head_size: int | None = None) -> bool | None:
         if match is None:
             return False if f'"{SEAL}"'.encode() in head else None
         digest = hashlib.sha256(head[: match.start(1)] + UNSEALED.encode() + head[match.end(1) :])
-        hashlib.file_digest(file, lambda: digest)  # goes on with the rest
+        hashlib.file_digest(file, lambda: digest)  # continues with the rest
     return digest.hexdigest().encode() == match[1]
 
 

@@ -1,8 +1,8 @@
-"""Drafts: private folders in which a save prepares its files, beside the place where they will stand.
+"""Drafts: private folders in which a save prepares its files, next to their final place.
 
-A draft folder has a name that nobody can guess, only its owner may open it, and it is locked as long as the save is
-under way. So no link can be planted in it, two saves never share one, and the draft of a killed process is told from
-one that is in use: the next save beside it takes it away, and nothing else.
+A draft folder has a name that cannot be guessed, only its owner may open it, and it is locked as long as the save is
+under way. So no link can be planted in it, two saves never share one, and the draft of a killed process is distinguished
+from one that is in use: the next save in the same place removes it, and nothing else.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class FolderLock:
     descriptor: int | None
     """Of the open folder; None where there are no locks."""
     certain: bool
-    """Whether nobody else can hold it."""
+    """Whether no other program can hold it."""
 
     def close(self) -> None:
         """Let go."""
@@ -45,7 +45,7 @@ class FolderLock:
 
 
 def try_lock(folder: Path) -> FolderLock | None:
-    """The folder's lock, or None if somebody holds it or the folder is gone.
+    """The folder's lock, or None if another program holds it or the folder is gone.
 
     Raises:
         OSError: the folder cannot be opened.
@@ -67,7 +67,7 @@ def try_lock(folder: Path) -> FolderLock | None:
     lock = FolderLock(descriptor, certain)
     if _is_at(descriptor, folder):
         return lock
-    lock.close()  # it was removed, and perhaps made anew, before the lock was ours
+    lock.close()  # it was removed, and perhaps made again, before the lock was ours
     return None
 
 

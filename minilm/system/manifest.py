@@ -23,7 +23,7 @@ MANIFEST = "minilm.json"
 FORMAT = 1
 """Of the manifest; a newer minilm may write a higher one."""
 MOST_BYTES = 1 << 20
-"""In which the seal must stand."""
+"""The seal must be among these."""
 IF_WANTED = f"if you changed it on purpose, delete {MANIFEST} beside it, and nothing is compared"
 
 
@@ -35,7 +35,7 @@ class Entry:
     sha256: str
 
     def matches(self, path: Path) -> bool:
-        """Whether a regular file with this content stands there; a link does not count."""
+        """Whether there is a regular file with this content; a link does not count."""
         try:
             about = path.lstat()
         except FileNotFoundError:
@@ -59,7 +59,7 @@ class Manifest:
         return sealed((json.dumps(content, indent=2) + "\n").encode())
 
     def owns(self, path: Path) -> bool:
-        """Whether what stands there is still the file that was written."""
+        """Whether the file is still the one that was written."""
         return path.name in self.files and self.files[path.name].matches(path)
 
 
@@ -103,7 +103,7 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def manifest_of(folder: Path, kind: str, digests: Mapping[str, str]) -> Manifest:
-    """The manifest of files that stand in a folder, their SHA-256 given."""
+    """The manifest of the files of a folder, their SHA-256 given."""
     files = {name: Entry((folder / name).stat().st_size, digest) for name, digest in digests.items()}
     return Manifest(kind, files)
 

@@ -1,8 +1,8 @@
 """Byte-pair encoding itself, on numbers: learn merges from counted words, and apply them to one word.
 
 Gage, A New Algorithm for Data Compression (1994); Sennrich et al., Neural Machine Translation of Rare Words
-with Subword Units (2016), algorithm 1. Counting all pairs anew before every merge would be slow on a large
-corpus; here counts are corrected, and only where a merge changed a word.
+with Subword Units (2016), algorithm 1. Counting all pairs again before every merge would be slow on a large
+corpus, so the counts are updated, and only for the words that a merge changed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def learn_merges(words: Mapping[str, int], vocab_size: int) -> tuple[list[bytes]
     Fewer than `vocab_size` tokens come back when every word has become one token.
 
     Args:
-        words: how often each word stands in the corpus.
+        words: how often each word occurs in the corpus.
     """
     tokens = [bytes([byte]) for byte in BYTE_ORDER]
     ids = {token: index for index, token in enumerate(tokens)}

@@ -1,4 +1,4 @@
-"""How often each word stands in a corpus of any size, in bounded memory.
+"""Word counts of a corpus of any size, in bounded memory.
 
 Few words make up most of a text, but the number of different ones never stops growing: names, numbers, mistakes.
 Up to `MOST_WORDS` different words the counts are exact. Beyond, the rarest words are forgotten, as in lossy counting (Manku &
@@ -56,7 +56,7 @@ class WordCounts(Counter[str]):
 
 
 def count_words(texts: Iterable[str], special_tokens: Sequence[str] = ()) -> WordCounts:
-    """How often each word stands in texts, special tokens left out.
+    """How often each word occurs in texts, special tokens left out.
 
     Raises:
         ValueError: the texts are empty, or hold a lone surrogate.

@@ -59,7 +59,7 @@ def write_shards(
 ) -> TokenShards:
     """Encode a UTF-8 file, or its bytes from `start` to `stop`, into a folder of shards; those that are there are kept.
 
-    Memory holds one piece of the text at a time, whatever its size. A shard that is damaged is told and made again.
+    Memory holds one piece of the text at a time, whatever its size. A damaged shard is reported and made again.
 
     Args:
         start, stop: 0, the file's size, or from `cut_near`.
@@ -142,7 +142,7 @@ def _manifest(folder: Path, wanted: Manifest) -> Manifest:
 
 
 def _is_sound(job: Job, manifest: Manifest) -> bool:
-    """Whether a shard is there as the manifest says; one that is not as it says is told."""
+    """Whether a shard is there as the manifest says; one that differs is reported."""
     known = next((shard for shard in manifest.shards if shard.file == job.target.name), None)
     fault = known.fault(job.target.parent, manifest.dtype) if known else ""
     if fault:

@@ -77,7 +77,7 @@ class BPETokenizer:
     ) -> BPETokenizer:
         """Learn merges from texts, most frequent pair first, as the trainer of `tokenizers` does.
 
-        Special tokens take the last ids. Where they stand in the texts, they cut them and teach nothing. A
+        Special tokens take the last ids. Where one occurs in a text, it splits the text, and no merge is learned across it. A
         corpus too small for `vocab_size` gives a smaller vocabulary and a warning.
 
         Args:
@@ -119,7 +119,7 @@ class BPETokenizer:
         Raises:
             ValueError: the path is not the name of a file.
             FileNotFoundError: there is no such file.
-            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
+            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes differently.
         """
         vocabulary = read_vocabulary(as_path(path))
         try:
@@ -190,7 +190,7 @@ class BPETokenizer:
         return ids
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
-        """The text of token ids: a list, or a tensor or array (T,). Bytes that are no UTF-8 become "\ufffd".
+        """The text of token ids: a list, or a tensor or array (T,). Bytes that are not valid UTF-8 become "\ufffd".
 
         Raises:
             ValueError: an id is outside the vocabulary, or there are several texts.

@@ -54,7 +54,7 @@ def to_json(vocabulary: Vocabulary) -> str:
 def to_file(vocabulary: Vocabulary) -> bytes:
     """The same with one more line, a digest of the file; see `minilm.system.digests`.
 
-    It stands in the decoder, the part that takes further entries in every reader of the format.
+    It is an entry of the decoder, the part in which every reader of the format accepts further entries.
     """
     content = _content(vocabulary)
     content["decoder"] = {**content["decoder"], SEAL: UNSEALED}
@@ -101,7 +101,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
+        CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes differently.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; `BPETokenizer.save` writes such a file")
@@ -200,7 +200,7 @@ def _bytes_of(token: str) -> bytes:
     """The bytes that an ordinary token is written for."""
     content = chars_to_bytes(token)
     if content is None:
-        raise _ForeignError(f"its token {token!r} holds a character that stands for no byte")
+        raise _ForeignError(f"its token {token!r} holds a character that represents no byte")
     return content
 
 

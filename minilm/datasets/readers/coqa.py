@@ -11,14 +11,14 @@ from minilm.datasets.readers.malformed import malformed, read_json, read_text
 from minilm.datasets.records import Conversation, Turn
 
 BETWEEN = re.compile(r"[\s,]*")
-"""What stands between the stories of the file."""
+"""What separates the stories of the file."""
 
 
 def conversations(path: Path) -> list[Conversation]:
     """The conversations of a file.
 
     Raises:
-        DataError: the file is no JSON, or a conversation lacks its story, a question or an answer.
+        DataError: the file is not JSON, or a conversation lacks its story, a question or an answer.
     """
     text = read_text(path)
     content = read_json(path, None, 1, text)
@@ -64,13 +64,13 @@ def _after_gap(text: str, at: int) -> int:
 
 
 def line_of(text: str, record: int) -> int:
-    """The line where the story of that number starts, 1 if it cannot be told. (The json module keeps no lines; only errors ask.)"""
+    """The line where the story of that number starts, 1 if it is unknown. (The json module keeps no lines; only error messages need them.)"""
     decoder, start = json.JSONDecoder(), 0
     try:
         end = text.index("[", text.index('"data"')) + 1
         for _ in range(record):
             start = _after_gap(text, end)
             _, end = decoder.raw_decode(text, start)
-    except ValueError:  # the key stands elsewhere in the file too
+    except ValueError:  # the key occurs elsewhere in the file too
         return 1
     return text.count("\n", 0, start) + 1

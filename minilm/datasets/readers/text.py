@@ -31,7 +31,7 @@ def running_text(path: Path, split: str) -> str:
 def part(data: str | list[Any], split: str) -> str | list[Any]:
     """A contiguous share of a text or list: 90% train, 5% dev, 5% test, or all of it.
 
-    A text is cut after the first blank line that ends at the boundary or later, so that no paragraph (no speech of a play) lies in
+    A text is cut after the first blank line that ends at the boundary or later, so that no paragraph (no speech of a play) is in
     two splits. The three parts, one after the other, are the whole.
 
     Raises:
@@ -64,7 +64,7 @@ def archived_text(archive: Path, member: str) -> str:
     """A UTF-8 text in a zip archive, read without unpacking it to disk.
 
     Raises:
-        DataError: the archive is no zip file, is damaged, or has no such member, or one of more than `MOST_ARCHIVED` bytes.
+        DataError: the archive is not a zip file, is damaged, or has no such member, or one of more than `MOST_ARCHIVED` bytes.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
