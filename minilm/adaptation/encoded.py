@@ -117,7 +117,7 @@ class EncodedTask:
         return mean_loss(model, Completions(pairs, AT_ONCE, model.window).in_order())
 
     def asked(self, prompts: Sequence[Asked] | None = None) -> list[list[int]]:
-        """Prompts in token ids; None stands for the held-out ones."""
+        """Prompts in token ids; None means the held-out ones."""
         return [prompt for prompt, _ in self.judged] if prompts is None else [*map(self.prompt_ids, prompts)]
 
     def answers(self, model: LanguageModel, prompts: Sequence[Asked] | None = None) -> list[str]:

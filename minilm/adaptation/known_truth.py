@@ -20,7 +20,7 @@ from minilm.storyworld import Oracle, Story
 N_STORY = 12
 """Stories on which forgetting is measured."""
 SEED = 29
-"""Of those stories."""
+"""The seed of those stories."""
 
 
 def floor(task: EncodedTask, oracle: Oracle) -> float | None:

@@ -3,7 +3,7 @@
 A token that no text holds gets one gradient only, the one that every wrong token gets at every step. All such tokens get
 the same gradients, so their embeddings become equal. In the bundled checkpoint the nearest neighbour of a token that occurs has
 a cosine of at most 0.989, that of one that never occurs of at least 0.9999. A task whose marks are such tokens cannot be
-learnt by a method that leaves the embeddings as they are.
+learned by a method that does not change the embeddings.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def task_from(
     held_out: Sequence[Any] | None = None,
     template: Template | None = None,
     columns: tuple[str, str] | None = None,
-    **dials: Any,
+    **options: Any,
 ) -> EncodedTask:
     """A task in the tokens of a model.
 
@@ -41,14 +41,14 @@ def task_from(
         held_out: records to judge by; None takes the data set's dev split, or the last tenth of all others.
         template: the marks around prompt and target; None takes the usual one for such records.
         columns: of a table, those that hold prompt and target.
-        dials: options of a task that is made from stories, as its card lists them.
+        options: options of a task that is made from stories, as its card lists them.
 
     Raises:
         ValueError: no such data set, columns or options, a running text, or an empty split.
         FileNotFoundError: there is no such file.
     """
     name = str(data) if isinstance(data, str | Path) else "the data"
-    training, judged = splits(data, n_train, n_held_out, dials)
+    training, judged = splits(data, n_train, n_held_out, options)
     training = as_records(training, columns, name)
     if held_out is not None:
         judged = held_out
@@ -62,25 +62,25 @@ def task_from(
     return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template, name)
 
 
-def splits(data: Data, n_train: int, n_held_out: int, dials: Mapping[str, Any]) -> tuple[Any, Any]:
-    """What to learn from, and what to judge by, which is empty if the data has no splits."""
+def splits(data: Data, n_train: int, n_held_out: int, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Training records and held-out records; the latter are empty if the data has no splits."""
     if not isinstance(data, str | Path):
-        if dials:
+        if options:
             raise ValueError(
-                f"{', '.join(dials)}: records have no such option; only named data sets have options"
+                f"{', '.join(options)}: records have no such option; only named data sets have options"
             )
         return data, []
     if str(data) not in datasets.names():
-        return datasets.load(data, **dials), []
+        return datasets.load(data, **options), []
     sizes = {"train": n_train, "dev": n_held_out}
-    training, judged = (split_of(str(data), split, n, dials) for split, n in sizes.items())
+    training, judged = (split_of(str(data), split, n, options) for split, n in sizes.items())
     return training, judged
 
 
-def split_of(name: str, split: str, n: int, dials: Mapping[str, Any]) -> str | list[Any]:
+def split_of(name: str, split: str, n: int, options: Mapping[str, Any]) -> str | list[Any]:
     """The first n records of a split of a data set; ValueError for a running text."""
     try:
-        return datasets.load(name, split, n=n, **dials)
+        return datasets.load(name, split, n=n, **options)
     except datasets.DataError:
         raise
     except ValueError as error:

@@ -1,9 +1,9 @@
 """`tune`: from a base, a method and data to a tuned model, in one call.
 
->>> model, tok = load_pretrained("storyworld")
->>> tuned = tune(model, tok, "lora", "storyworld-triples")
->>> tuned.write("Mia : owned : red kite")
->>> print(tuned.report())                       # loss, floor, score, what was forgotten, what is stored
+model, tok = load_pretrained("storyworld")
+tuned = tune(model, tok, "lora", "storyworld-triples")
+tuned.write("Mia : owned : red kite")
+print(tuned.report())                       # loss, floor, score, what was forgotten, what is stored
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ OWN: dict[str, Callable[[Path], Any]] = {
 
 
 def load(
-    name: str | Path, split: str | None = None, *, n: int | None = None, **dials: Any
+    name: str | Path, split: str | None = None, *, n: int | None = None, **options: Any
 ) -> str | list[Any]:
     """A split of a data set, or a file of your own.
 
@@ -53,7 +53,7 @@ def load(
             comes in splits, the whole where it does not (tinyshakespeare, your own files). "all" is the whole; any
             data without splits of its own is cut by position, 90% train, 5% dev, 5% test.
         n: How many records, from the first on; all of them if None. Not for running text.
-        dials: Options of a task that is made from stories, as its card lists them, e.g. `seed=1`.
+        options: Options of a task that is made from stories, as its card lists them, e.g. `seed=1`.
 
     Returns:
         A running text as one `str`; stories as a list of `str`; other data as a list of the record that the card
@@ -68,8 +68,8 @@ def load(
     if n is not None and (not isinstance(n, int) or n < 1):
         raise ValueError(f"n must be 1 or more records, got {n!r}")
     if name in registry.names():
-        return load_registered(registry.card(str(name)), split, n, dials)
-    check_dials(str(name), (), dials)
+        return load_registered(registry.card(str(name)), split, n, options)
+    check_options(str(name), (), options)
     return first(text.part(load_own(name), split or EVERYTHING), n)
 
 
@@ -85,14 +85,14 @@ def plain_text(name: str | Path) -> Path | None:
     return path if path and path.suffix.lower() not in OWN else None
 
 
-def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list[Any]:
+def load_registered(card: Card, split: str | None, n: int | None, options: dict[str, Any]) -> str | list[Any]:
     """A split of a data set of the register."""
-    check_dials(card.name, tuple(card.dials), dials)
+    check_options(card.name, tuple(card.dials), options)
     split = card.check_split(split or next(iter(card.splits)))
     if not card.files:
         from minilm.datasets.tasks import TASKS
 
-        return TASKS[card.name](**dials).load(split, n)
+        return TASKS[card.name](**options).load(split, n)
     return first(READERS[card.name](locate(card, split), split, n), n)
 
 
@@ -118,9 +118,9 @@ def own_file(name: str | Path) -> Path | None:
         return None
 
 
-def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> None:
+def check_options(name: str, known: tuple[str, ...], options: dict[str, Any]) -> None:
     """Raise ValueError if an option is given that the data set does not have."""
-    strange = sorted(set(dials) - set(known))
+    strange = sorted(set(options) - set(known))
     if strange:
         there = f"it takes {', '.join(known)}" if known else "it takes none"
         raise ValueError(f"{name} has no option {', '.join(strange)}; {there}")

@@ -35,6 +35,9 @@ def contains_word(text: str, word: str) -> bool:
 def keyword_accuracy(texts: Sequence[str], keywords: Sequence[str | Sequence[str]]) -> float:
     """Share of texts that contain their keyword, or all of several.
 
+    >>> keyword_accuracy(["Then it rained.", "It was late."], ["then", "soon"])
+    0.5
+
     Raises:
         ValueError: no texts, or not as many keywords as texts.
     """

@@ -50,7 +50,7 @@ class ShiftComparison:
     exact: Tensor
     """(N,) shift in nats of each token of the stories."""
     learned: Tensor
-    """(N,) the same of the model."""
+    """(N,) shift in nats that the model gives to the same tokens."""
     divergence: Tensor
     """(N,) KL(P(. | x_<t, a) of the oracle || tuned model), in nats."""
     divergence_of_base: Tensor

@@ -33,7 +33,7 @@ class LargeText(NamedTuple):
     """A text as token ids on disk."""
 
     tokenizer: BPETokenizer
-    """It learnt from the first part alone."""
+    """It was trained on the first part alone."""
     text: TokenShards
     """The first part, to learn from."""
     held_out: TokenShards

@@ -21,7 +21,7 @@ def compile_documents(grammar: Grammar) -> Automaton:
 def _start(automaton: Automaton, kind: Kind) -> int:
     """The node where a document of a kind begins.
 
-    Where notations begin with the story, notation and number of examples are chosen after it, so that who reads the story
+    Where notations begin with the story, notation and number of examples are chosen after it, so that a reader of the story
     has one document to think of.
     """
     counts = kind.examples or {1: 1.0}

@@ -1,8 +1,8 @@
 """Following all derivations that a token sequence can still mean.
 
-A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece,
-some of whose tokens have been read. Slots not mentioned yet stay unbound, so few hypotheses are alive at a
-time; those that agree on the future merge.
+A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece, after
+some of its tokens. Slots not mentioned yet stay unbound, so few hypotheses are alive at a time; those with the same
+future merge.
 """
 
 from __future__ import annotations

@@ -125,7 +125,11 @@ class Grammar:
 
 
 def shares(weights: Iterable[float]) -> list[float]:
-    """Weights scaled to sum to 1."""
+    """Weights scaled to sum to 1.
+
+    >>> shares([1, 3])
+    [0.25, 0.75]
+    """
     weights = list(weights)
     total = sum(weights)
     return [weight / total for weight in weights]

@@ -176,7 +176,7 @@ class Teller:
 
     @cached_property
     def outlooks(self) -> Outlooks:
-        """Of the plot."""
+        """The endings of the plot."""
         return Outlooks(self.plot)
 
     def start(self) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from minilm.storyworld.grammar import (
+    ARTICLE,
     HERO,
     Fact,
     Fork,
@@ -115,7 +116,7 @@ def _check_mention(grammar: Grammar, plot: Plot, template: Template, mention: Me
 
 def refers(mention: Mention) -> bool:
     """Whether it writes a named form rather than the filler's text with or without article."""
-    return mention.form not in ("", "a")
+    return mention.form not in ("", ARTICLE)
 
 
 def _spoken(grammar: Grammar, plot: Plot, mention: Mention) -> set[str]:

@@ -157,7 +157,7 @@ def read_folder(folder: Path, names: Iterable[str], read: Callable[[Path], T]) -
 
 
 def _version(folder: Path) -> tuple[object, ...]:
-    """What changes with every save: which file the manifest is, and whether a commit is going on."""
+    """What changes with every save: which file the manifest is, and whether a commit is under way."""
     try:
         about = os.stat(folder / MANIFEST)
     except OSError:

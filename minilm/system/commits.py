@@ -85,7 +85,7 @@ def finish_commit(folder: Path) -> None:
 
 
 def wait_for_commit(folder: Path) -> None:
-    """Wait until no commit is going on; finish one whose process died. The caller holds no lock.
+    """Wait until no commit is under way; finish one whose process died. The caller holds no lock.
 
     Raises:
         CheckpointError: it cannot be finished, or another process takes too long.

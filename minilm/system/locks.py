@@ -1,4 +1,4 @@
-"""Locks on folders: held while a save is under way; the system lets go of them when a process dies.
+"""Locks on folders: held while a save is under way, and released by the system when a process dies.
 
 A lock is a `flock` on the folder itself, so it leaves no file behind. It holds between processes and between threads.
 Where the system or the file system has none (Windows, some network drives), a lock is given without a promise: then two
@@ -31,12 +31,12 @@ class FolderLock:
     """A lock that is held until `close`."""
 
     descriptor: int | None
-    """Of the open folder; None where there are no locks."""
+    """The open folder; None where there are no locks."""
     certain: bool
     """Whether no other program can hold it."""
 
     def close(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self.descriptor is not None:
             if self.certain and sys.platform != "win32":
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # at once, also where a forked child has a copy

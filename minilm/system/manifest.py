@@ -21,7 +21,7 @@ from minilm.system.json_files import read_json
 
 MANIFEST = "minilm.json"
 FORMAT = 1
-"""Of the manifest; a newer minilm may write a higher one."""
+"""The manifest's version; a newer minilm may write a higher one."""
 MOST_BYTES = 1 << 20
 """The seal must be among these."""
 IF_WANTED = f"if you changed it on purpose, delete {MANIFEST} beside it, and nothing is compared"
@@ -97,7 +97,7 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
     for name in files:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise CheckpointError(
-                f"{path} lists {name!r}, which is not the name of a file beside it; delete it"
+                f"{path} lists {name!r}, which is not the name of a file in its folder; delete it"
             )
     return manifest
 

@@ -39,6 +39,9 @@ class Merge(NamedTuple):
 def learn_merges(words: Mapping[str, int], vocab_size: int) -> tuple[list[bytes], list[Merge]]:
     """The tokens (256 bytes, then what merging makes) and the merges, the most frequent pair first.
 
+    >>> learn_merges({"low": 3}, vocab_size=258)[0][256:]
+    [b'lo', b'low']
+
     Of equally frequent pairs the one with the smaller ids is merged, as the trainer of `tokenizers` does.
     Fewer than `vocab_size` tokens come back when every word has become one token.
 
@@ -132,7 +135,10 @@ def apply_merges(
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """A word's tokens after all merges, and the merges in the order in which they happened: (rank, position).
 
-    The earliest-learnt merge goes first, of several places the leftmost. A queue of them and a linked
+    >>> apply_merges([1, 2, 3, 1, 2], {(1, 2): (0, 9)})
+    ([9, 3, 9], [(0, 0), (0, 3)])
+
+    The merge that was learned first is applied first, at the leftmost of several places. A queue of them and a linked
     list of tokens keep a word of n bytes at O(n log n): words such as a long run of spaces have no bound.
 
     Args:

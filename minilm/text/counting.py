@@ -28,7 +28,7 @@ class WordCounts(Counter[str]):
     def __init__(self) -> None:
         super().__init__()
         self.undercount = 0
-        """By how much any count may be too small; 0 as long as nothing was forgotten."""
+        """How much too small any count may be; 0 if nothing was forgotten."""
         self._unchecked = 0
         """Characters of text since the words' own characters were last counted."""
 

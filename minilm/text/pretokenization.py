@@ -72,7 +72,11 @@ _FIRST_CUT, _LAST_CUT = regex.compile(f"(?V1){_CUT}"), regex.compile(f"(?V1)(?r)
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, each with the space before it; joined they are the text again."""
+    """The words of a text, each with the space before it; joined they are the text again.
+
+    >>> split_words("Mia's red kite, now")
+    ['Mia', "'s", ' red', ' kite', ',', ' now']
+    """
     if text.isascii():
         return _ASCII_WORD.findall(text)
     words: list[str] = []
@@ -132,7 +136,7 @@ def utf8(text: str, first: int = 0) -> bytes:
         at = error.start
         raise ValueError(
             f"the text holds a lone surrogate {text[at]!r} at position {first + at} "
-            f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: "
+            f"(in {text[max(0, at - 12) : at + 12]!r}), which is not a character: "
             "decode its source with errors='replace', or remove it"
         ) from None
 

@@ -1,4 +1,4 @@
-"""Encoding a text file of any size into token shards: in bounded memory, and going on where a run was interrupted.
+"""Encoding a text file of any size into token shards: in bounded memory; an interrupted run continues.
 
 The file is cut at even distances, at the next place that cuts no word, so the shards are together the encoding of the whole
 text, each can be made by itself, and a shard that is damaged is made again alone.

@@ -1,8 +1,6 @@
 """A byte-level BPE tokenizer, as GPT-2's: it splits any text into ids and joins them to the very same text.
 
-    tokenizer = BPETokenizer.train(["low lower lowest"], vocab_size=260)
-    tokenizer.encode("lower")                      # [257, 68, 81], the ids of "low", "e" and "r"
-    tokenizer.decode(tokenizer.encode("日本語"))    # "日本語": what was not learnt stays in bytes
+
 
 The parts: `pretokenization` cuts text into words and bytes, `pieces` reads texts of any size, `counting` counts
 words, `bpe` learns and applies merges, `tokenizer_json` reads and writes files.
@@ -169,11 +167,14 @@ class BPETokenizer:
 
     @property
     def merges(self) -> tuple[Merge, ...]:
-        """All merges in the order in which they were learnt, with ids and counts in the corpus."""
+        """All merges in the order in which they were learned, with ids and counts in the corpus."""
         return self._vocabulary.merges
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; special tokens written in it become their ids.
+
+        >>> BPETokenizer.train(["low lower lowest"], vocab_size=260).encode("low<|endoftext|>")
+        [257, 259]
 
         Raises:
             ValueError: the text holds a lone surrogate; its position is named.
@@ -220,6 +221,9 @@ class BPETokenizer:
 
     def merge_history(self, word: str) -> list[MergeStep]:
         """How a word becomes tokens: its bytes, then one step a merge; the last holds what `encode` gives.
+
+        >>> [step.tokens for step in BPETokenizer.train(["low low"], vocab_size=259).merge_history("low")]
+        [(75, 78, 86), (256, 86), (257,)]
 
         Raises:
             ValueError: the text is cut into several words, or none; `split_words` gives them.

@@ -40,10 +40,10 @@ class Vocabulary:
     """The bytes of each token, by id; of a special token, its text in UTF-8."""
 
     merges: tuple[Merge, ...]
-    """In the order in which they were learnt."""
+    """In the order in which they were learned."""
 
     special_tokens: Mapping[str, int]
-    """Id of each token that is never split and never learnt from text."""
+    """Id of each token that is never split and never learned from text."""
 
 
 def to_json(vocabulary: Vocabulary) -> str:
