@@ -1,7 +1,7 @@
 # The course's commands. Each sets up first: .venv with the pinned set of requirements.lock and this checkout, editable.
 #
 #   make lab       open the course in JupyterLab             LAB_ARGS="--no-browser --port 9999"
-#   make test      ruff, the tests, and every notebook       PYTEST_ARGS="-k tokenizer"
+#   make test      ruff, mypy, tests, doctests, notebooks    PYTEST_ARGS="-k tokenizer"
 #   make course    run every lesson, save nothing            LESSONS="02 03"
 #   make lessons   rebuild the notebooks from their sources  LESSONS="03"  PROFILE=gpu
 #   make bench     measure beside the peers
@@ -47,8 +47,9 @@ lab: setup
 test: setup
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check --quiet
+	$(RUN) -m mypy
 	MINILM_PROFILE=smoke OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
-	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests notebooks \
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests minilm notebooks --doctest-modules \
 	  --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 $(PYTEST_ARGS)
 
 course: setup

@@ -1,4 +1,4 @@
-"""minilm: a small transformer library written to be read, on which a course on pretraining and tuning stands."""
+"""minilm: a small transformer library written to be read, the basis of a course on pretraining and tuning."""
 
 from typing import Any
 

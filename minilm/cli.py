@@ -1,7 +1,7 @@
 """The command line: `minilm doctor | data | pretrain | tune | sample | methods`.
 
-Exit status: 0 done; 1 an error, told in one line; 2 arguments that are no command's; 130 (Ctrl-C) or 143 (SIGTERM) a command
-that was stopped. A stopped `minilm pretrain` goes on when it is called again.
+Exit status: 0 done; 1 an error, printed in one line; 2 arguments that do not belong to a command; 130 (Ctrl-C) or 143 (SIGTERM) a command
+that was stopped. A stopped `minilm pretrain` continues when it is called again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ RecipeByName = tyro.extras.subcommand_type_from_defaults(RECIPES)
 
 
 def doctor() -> None:
-    """Look at this machine: versions, device, data, and what to do about what is missing."""
+    """Examine this machine: versions, device and data, with advice on whatever is missing."""
     from minilm.doctor import report
 
     print(report())
 
 
 def data(action: Positional[Literal["list", "show", "get"]], name: Positional[str] = "") -> None:
-    """The data shelf: list it, show a card, or get the files of a data set.
+    """The data sets: list them, show a card, or download the files of one.
 
     Args:
         action: What to do.
@@ -58,15 +58,15 @@ def pretrain(
 ) -> int:
     """Pretrain a model from nothing and save it with its tokenizer and card.
 
-    The unfinished run is kept beside the model, in FOLDER.run. Ctrl-C stops it after the current step, with exit status
-    130, and the same command goes on from there. Only a finished model is put into FOLDER; then FOLDER.run is removed.
+    The unfinished run is kept next to the model, in FOLDER.run. Ctrl-C stops it after the current step, with exit status
+    130, and the same command continues from there. Only a finished model is put into FOLDER; then FOLDER.run is removed.
 
     Args:
         folder: Where the finished model goes.
         recipe: What to train, on what, for how long.
         run: Keep the unfinished run in this folder instead, and leave it there when it is finished.
         half: Store the weights in 16 bits.
-        overwrite: Replace a finished model of another recipe, and an unfinished run of one.
+        overwrite: Replace a finished model, or an unfinished run, of another recipe.
     """
     import torch
 
@@ -107,7 +107,7 @@ def sample(
         raise ValueError(f"new must be at least 1 token, not {new}")
     lm, tokenizer = load_pretrained(model)
     end = tokenizer.end_of_text
-    ids = [*([end] if end is not None else []), *tokenizer.encode(prompt)]
+    ids = [end, *tokenizer.encode(prompt)]
     if len(ids) > lm.window:
         raise ValueError(
             f"the prompt has {len(ids)} tokens, and {model} reads at most {lm.window}: shorten it"
@@ -148,7 +148,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Run the command that the arguments name; what is wrong with them is said in one line."""
+    """Run the command that the arguments name; an error is printed in one line."""
     formerly = warnings.formatwarning
     warnings.formatwarning = lambda message, *_, **__: f"minilm: {message}\n"
     if hasattr(sys.stdout, "reconfigure"):

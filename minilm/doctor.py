@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import torch
 
-from minilm.checkpoints.folders import BUNDLED, load_pretrained
+from minilm.checkpoints.folders import load_pretrained
 from minilm.checkpoints.tensors import CheckpointError
-from minilm.datasets.store import cache_folder
 from minilm.system.devices import has_fast_bfloat16, resolve_device
 from minilm.system.disk import free_space
+from minilm.system.paths import BUNDLED, cache_folder, mirror_folder
 
 PYTHONS = ((3, 11), (3, 13))
 """The oldest and the newest Python that the course is tested with."""
@@ -76,7 +76,7 @@ def pytorch() -> Fact:
 def device() -> Fact:
     """Where models will live, and whether bfloat16 is fast there."""
     best = resolve_device()
-    name = {"cuda": _cuda_name, "mps": lambda: "Apple GPU (mps)", "cpu": lambda: "CPU"}[best.type]()
+    name = _cuda_name() if best.type == "cuda" else {"mps": "Apple GPU (mps)", "cpu": "CPU"}[best.type]
     return Fact(
         "device", name + (", fast bfloat16" if has_fast_bfloat16(best) else ""), _driver_advice(best.type)
     )
@@ -107,7 +107,7 @@ def memory() -> Fact:
 
 
 def disk() -> Fact:
-    """Space left where the course lies, in GiB."""
+    """Free space on the disk that holds the course, in GiB."""
     free = free_space(Path(__file__).parent) / 2**30
     return Fact(
         "free disk",
@@ -137,13 +137,11 @@ def checkpoint() -> Fact:
 
 def data() -> Fact:
     """Where public data comes from."""
-    named = os.environ.get("MINILM_DATA")
-    if not named:
+    mirror = mirror_folder()
+    if mirror is None:
         return Fact("public data", "downloaded once, on first use")
     advice = (
-        ""
-        if Path(named).is_dir()
-        else "MINILM_DATA does not name a folder: correct it, or unset it to download"
+        "" if mirror.is_dir() else "MINILM_DATA does not name a folder: correct it, or unset it to download"
     )
     return Fact("public data", "offline mirror (MINILM_DATA)", advice)
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import checked_shapes
 import pytest
 import torch
+
+checked_shapes.install()
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 """Root of the checkout."""

@@ -367,7 +367,7 @@ def test_numbers_that_are_finite_only_in_64_bits_are_refused_when_loaded(foreign
 
 def test_a_tensor_that_stands_twice_is_refused(foreign: Path) -> None:
     rewrite(foreign, lambda tensors: tensors.update({"ln_f.bias": tensors["transformer.ln_f.bias"] + 1}))
-    with pytest.raises(CheckpointError, match="some tensors stand there twice"):
+    with pytest.raises(CheckpointError, match="some tensors are there twice"):
         load_pretrained(foreign)
 
 

@@ -186,12 +186,12 @@ def test_a_stopped_run_says_so_and_goes_on_to_the_same_bits(
     printed = capsys.readouterr().out
     assert ended.value.code == status
     assert (
-        f"stopped at step 1 of 5; this command goes on (the run is kept in {tmp_path / 'model.run'}"
+        f"stopped at step 1 of 5; this command continues it (the run is kept in {tmp_path / 'model.run'}"
         in printed
     )
     assert not (tmp_path / "model").exists()
     printed = pretrain(seed=7)
-    assert "going on at step 1 of 5" in printed and "saved in" in printed
+    assert "continuing at step 1 of 5" in printed and "saved in" in printed
     assert weights(tmp_path / "model") == weights(tmp_path / "whole")
     assert not (tmp_path / "model.run").exists()
 
@@ -203,7 +203,7 @@ def test_an_unfinished_model_is_never_put_over_a_finished_one(pretrain, at_evalu
     with pytest.raises(SystemExit):
         pretrain("--overwrite", steps=6)
     assert contents(tmp_path / "model") == before
-    assert "going on at step 1 of 6" in pretrain("--overwrite", steps=6)
+    assert "continuing at step 1 of 6" in pretrain("--overwrite", steps=6)
     assert contents(tmp_path / "model") != before
 
 
@@ -238,8 +238,8 @@ def test_ctrl_c_before_and_after_training_is_no_traceback(pretrain, monkeypatch,
         with pytest.raises(SystemExit) as ended:
             pretrain()
     assert ended.value.code == 130
-    assert "stopped at step 5 of 5; this command goes on" in capsys.readouterr().out
-    assert "going on at step 5 of 5" in pretrain()
+    assert "stopped at step 5 of 5; this command continues it" in capsys.readouterr().out
+    assert "continuing at step 5 of 5" in pretrain()
     assert weights(tmp_path / "model")
 
 
@@ -286,7 +286,7 @@ def test_a_finished_model_that_is_damaged_is_told(pretrain, tmp_path):
 def test_a_run_of_its_own_folder_stays_there(pretrain, tmp_path):
     pretrain("--run", tmp_path / "mine")
     assert (tmp_path / "mine" / "checkpoint.safetensors").is_file()
-    assert "going on at step 5 of 5" in pretrain("--run", tmp_path / "mine", folder="again")
+    assert "continuing at step 5 of 5" in pretrain("--run", tmp_path / "mine", folder="again")
     assert weights(tmp_path / "again") == weights(tmp_path / "model")
 
 

@@ -120,8 +120,14 @@ def test_byte_order_marks_are_no_text(tmp_path, marks):
             "one\ntwo words\n".encode("utf-16"),
             "line 1: byte 0xff is not UTF-8 (the file begins as UTF-16 does)",
         ),
-        ("one\ntwo words\n".encode("utf-16-le"), "line 1: byte 0x00 is not UTF-8 (a NUL stands in no text)"),
-        ("one\ntwo words\n".encode("utf-32-be"), "line 1: byte 0x00 is not UTF-8 (a NUL stands in no text)"),
+        (
+            "one\ntwo words\n".encode("utf-16-le"),
+            "line 1: byte 0x00 is not UTF-8 (a text cannot hold a NUL character)",
+        ),
+        (
+            "one\ntwo words\n".encode("utf-32-be"),
+            "line 1: byte 0x00 is not UTF-8 (a text cannot hold a NUL character)",
+        ),
         (
             b"fine words\n" * 3 + "na\u00efve\n".encode("latin-1"),
             "line 4: byte 0xef is not UTF-8; save the",

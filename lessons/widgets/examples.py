@@ -97,7 +97,7 @@ def tiny(n_layer: int = 2, d_model: int = 32, context_length: int = 64) -> Ingre
         torch.nn.init.normal_(weight, std=0.5)
     world = StoryWorld()
     words = BPETokenizer.train([story.text for story in world.sample(200, seed=0)], vocab_size=500)
-    oracle = Oracle(world, words)  # type: ignore[arg-type]  # its protocol asks for attributes that can be set
+    oracle = Oracle(world, words)
     narrator = _random(words, n_layer=1, n_head=2, d_model=16, context_length=64)
     return Ingredients(
         model, tok, {"prefix": prefix}, {"LoRA": lora}, oracle, words, narrator, tok.encode(TEXT)

@@ -68,7 +68,7 @@ def make_explorers() -> dict[str, w.Explorer]:
     """Every explorer, over the bundled model; the labs train some small ones, and tune it."""
     model, tokenizer = load_pretrained("storyworld")
     world = StoryWorld()
-    oracle = Oracle(world, tokenizer)  # type: ignore[arg-type]  # its protocol asks for attributes that can be set
+    oracle = Oracle(world, tokenizer)
     tuning_lab = make_tuning_lab(model, tokenizer)
     by_method = {run.settings.method: run.model for run in tuning_lab.kept}
     gated = {name: by_method[name] for name in ("prefix", "inducer")}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import torch
 from torch import Tensor
 
 from lessons.widgets import controls
 from lessons.widgets.model_explorer import ModelExplorer, Models
 from lessons.widgets.views.truth import Comparison, Possible, truth_view
 from minilm import BPETokenizer
-from minilm.model import evaluating
+from minilm.evaluation.log_probs import log_probs
 from minilm.storyworld import Oracle
 
 
@@ -59,13 +58,9 @@ class TruthExplorer(ModelExplorer):
                 f"the text has {len(ids)} tokens, but the model reads {window - 1} at most: shorten it"
             )
 
-    @torch.no_grad()
     def belief(self, ids: list[int]) -> Tensor:
         """The model's log-probabilities (vocab,) in nats."""
-        tokens = torch.tensor([[self.tokenizer.end_of_text, *ids]], device=self.model.device)
-        with evaluating(self.model):
-            logits: Tensor = self.model(tokens).logits[0, -1]
-        return logits.double().log_softmax(dim=-1).cpu()
+        return log_probs(self.model, [self.tokenizer.end_of_text, *ids])[-1]
 
     def rows(self, truth: Tensor, belief: Tensor) -> list[Possible]:
         """The most probable tokens by either distribution, in order of their true probability."""

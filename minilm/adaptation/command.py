@@ -1,15 +1,14 @@
-"""What `minilm tune METHOD DATA` does: tune a base, say how good it became, keep it."""
+"""What `minilm tune METHOD DATA` does: tune a base, report how good it is, save it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tyro.conf import Positional
 
-if TYPE_CHECKING:
-    from minilm.adaptation.task_model import TaskModel
+from minilm.adaptation.task_model import TaskModel
 
 SHOWN = 3
 """Held-out prompts that are answered at the end."""
@@ -26,7 +25,7 @@ def tune(
     out: Path | None = None,
     run: Path | None = None,
 ) -> None:
-    """Tune a frozen model on a task, and say how good it became.
+    """Tune a frozen model on a task, and report how good it is.
 
     Args:
         method: A name from `minilm methods`, or several with + between them: lora+prefix.
@@ -37,7 +36,7 @@ def tune(
         learning_rate: Peak rate; the method's own if none is given.
         columns: Of a table, those with the prompt and with the target.
         out: Where the tuned weights go, without the base.
-        run: Where the unfinished run is kept; one that is found there goes on.
+        run: Where the unfinished run is kept; one that is found there continues.
     """
     from minilm.adaptation.tune import tune as tuned_on
     from minilm.checkpoints.folders import load_pretrained
@@ -50,9 +49,8 @@ def tune(
         check_folder(out)
         check_writable(out)
     base, tokenizer = load_pretrained(model)
-    settings: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
-    if columns is not None:
-        settings["columns"] = columns
+    given = {"learning_rate": learning_rate, "columns": columns}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     tuned = tuned_on(base, tokenizer, method.split("+"), data, steps=steps, seed=seed, folder=run, **settings)
     print(tuned.report())
     print(*samples(tuned), sep="\n")

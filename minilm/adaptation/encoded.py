@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from minilm.adaptation.template import Template
 from minilm.datasets import ENTAILMENTS, SENTIMENTS, LabelledSentence, Record, SentencePair
 from minilm.evaluation.perplexity import mean_loss, token_losses
 from minilm.generation import complete
+from minilm.model.interface import LanguageModel
 from minilm.objectives import Completions
 from minilm.storyworld import StoryWorld
 from minilm.text.pretokenization import split_words
@@ -26,7 +28,7 @@ BATCH_SIZE = 8
 """Examples in a batch to learn from."""
 AT_ONCE = 16
 """Held-out examples that are looked at together."""
-LABELS = {LabelledSentence: SENTIMENTS, SentencePair: ENTAILMENTS}
+LABELS: dict[type[Record], Sequence[str]] = {LabelledSentence: SENTIMENTS, SentencePair: ENTAILMENTS}
 """Kind of record -> its targets, where there are few."""
 
 
@@ -96,7 +98,7 @@ class EncodedTask:
         """Batches to learn from, for a model that reads `window` tokens.
 
         Raises:
-            ValueError: an example is longer than the window; its beginning is told.
+            ValueError: an example is longer than the window; the message shows its beginning.
         """
         self.check(window)
         return Completions(self.learned, batch_size, window, seed)
@@ -111,17 +113,17 @@ class EncodedTask:
                     f"tokens, but the model reads {window}: shorten it or leave it out: {record.prompt[:60]!r} ..."
                 )
 
-    def loss(self, model, prompts: Sequence[Asked] | None = None) -> float:
+    def loss(self, model: LanguageModel, prompts: Sequence[Asked] | None = None) -> float:
         """Mean loss on the held-out targets in nats per token, after their own prompts or these."""
         targets = [target for _, target in self.judged]
         pairs = list(zip(self.asked(prompts), targets, strict=True))
         return mean_loss(model, Completions(pairs, AT_ONCE, model.window).in_order())
 
     def asked(self, prompts: Sequence[Asked] | None = None) -> list[list[int]]:
-        """Prompts in token ids; None stands for the held-out ones."""
+        """Prompts in token ids; None means the held-out ones."""
         return [prompt for prompt, _ in self.judged] if prompts is None else [*map(self.prompt_ids, prompts)]
 
-    def answers(self, model, prompts: Sequence[Asked] | None = None) -> list[str]:
+    def answers(self, model: LanguageModel, prompts: Sequence[Asked] | None = None) -> list[str]:
         """What a model answers to the held-out prompts, or these: the likeliest label, or what it writes greedily."""
         labels = LABELS.get(type(self.held_out[0]))
         ids = self.asked(prompts)
@@ -129,7 +131,7 @@ class EncodedTask:
 
     def write(
         self,
-        model,
+        model: LanguageModel,
         prompts: Sequence[Asked],
         max_new_tokens: int | None = None,
         temperature: float = 0.0,
@@ -142,9 +144,13 @@ class EncodedTask:
         """
         asked = self.asked(prompts)
         new = min(self.room(model.window, asked), self.longest if max_new_tokens is None else max_new_tokens)
-        options = {"temperature": temperature, "seed": seed, "stop_token": self.tokenizer.end_of_text}
+        end = self.tokenizer.end_of_text
         batches = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
-        rows = [row for batch in batches for row in complete(model, batch, new, **options)]
+        rows = [
+            row
+            for batch in batches
+            for row in complete(model, batch, new, temperature, seed=seed, stop_token=end)
+        ]
         return [self.template.read(self.tokenizer.decode(row)) for row in rows]
 
     def room(self, window: int, prompts: Sequence[Sequence[int]]) -> int:
@@ -156,14 +162,18 @@ class EncodedTask:
             )
         return window - longest + 1
 
-    def likeliest(self, model, prompts: Sequence[Sequence[int]], labels: Sequence[str]) -> list[str]:
+    def likeliest(
+        self, model: LanguageModel, prompts: Sequence[Sequence[int]], labels: Sequence[str]
+    ) -> list[str]:
         """For each prompt, the label that the model holds for the likeliest."""
         surprise = torch.stack([self.surprise(model, prompts, label) for label in labels])  # (labels, N)
         return [labels[index] for index in surprise.argmin(dim=0).tolist()]
 
     @torch.no_grad()
-    def surprise(self, model, prompts: Sequence[Sequence[int]], label: str) -> Tensor:
-        """(N,) -log P(label | prompt), in nats."""
+    def surprise(
+        self, model: LanguageModel, prompts: Sequence[Sequence[int]], label: str
+    ) -> Float64[Tensor, " n"]:
+        """-log P(label | prompt) for every prompt, in nats."""
         pairs = [(prompt, self.target_ids(label)) for prompt in prompts]
         batches = Completions(pairs, AT_ONCE, model.window).in_order()
         return torch.cat([token_losses(model, each.tokens, each.targets).sum(dim=1) for each in batches])
@@ -172,7 +182,7 @@ class EncodedTask:
         """The held-out prompts, each behind so many solved examples, others for every prompt.
 
         Raises:
-            ValueError: so many examples do not fit into a window beside the longest target.
+            ValueError: so many examples do not fit into a window together with the longest target.
         """
         mark = self.tokenizer.encode(self.template.between)
         prompts = []

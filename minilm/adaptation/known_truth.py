@@ -1,4 +1,4 @@
-"""What the story world knows of a task and of a base: the loss that nobody can beat, and how much was forgotten.
+"""What the story world knows of a task and of a base: the least possible loss, and how much was forgotten.
 
 floor       mean over held-out records of -log P(target and its end | prompt), per token, of the exact oracle
 forgotten   mean over the tokens of ordinary stories of KL(oracle || model), in nats, before tuning and after
@@ -7,19 +7,20 @@ forgotten   mean over the tokens of ordinary stories of KL(oracle || model), in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from jaxtyping import Float
+from torch import Tensor
 
 from minilm.adaptation.encoded import EncodedTask
-from minilm.evaluation.logit_shift import divergence, log_probs
+from minilm.evaluation.log_probs import log_probs
+from minilm.evaluation.logit_shift import divergence
+from minilm.model.interface import LanguageModel
 from minilm.storyworld import Oracle, Story
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 N_STORY = 12
 """Stories on which forgetting is measured."""
 SEED = 29
-"""Of those stories."""
+"""The seed of those stories."""
 
 
 def floor(task: EncodedTask, oracle: Oracle) -> float:
@@ -33,7 +34,7 @@ def floor(task: EncodedTask, oracle: Oracle) -> float:
     )
 
 
-def divergence_from_world(model, oracle: Oracle, stories: Sequence[Story]) -> float:
+def divergence_from_world(model: LanguageModel, oracle: Oracle, stories: Sequence[Story]) -> float:
     """Mean KL(oracle || model) in nats per token, over every token of some stories and their ends.
 
     Raises:
@@ -45,7 +46,7 @@ def divergence_from_world(model, oracle: Oracle, stories: Sequence[Story]) -> fl
     return sum(float(row.sum()) for row in rows) / sum(len(row) for row in rows)
 
 
-def divergence_on(model, oracle: Oracle, ids: Sequence[int]) -> Tensor:
+def divergence_on(model: LanguageModel, oracle: Oracle, ids: Sequence[int]) -> Float[Tensor, " time_and_end"]:
     """KL(oracle || model) at every token of one story and at its end: (T + 1,)."""
     if len(ids) + 1 > model.window:
         raise ValueError(f"a story of {len(ids)} tokens is longer than the model's window of {model.window}")

@@ -1,13 +1,13 @@
-"""Is the task done? Scores of what a model answered, from 0 to 1, by the kind of record.
+"""Scores of a model's answers, from 0 to 1, by the kind of record.
 
-Facts told are counted twice: the objects that a text names, as a reader would skim it, and the whole facts that the story
-world finds when it parses the text ("Paul owned a bright lamp" is not told by a text in which Lucy lent it).
+Facts are counted twice: as objects that a text names, and as complete facts that the story world finds when it parses
+the text ("Paul owned a bright lamp" does not count in a text in which Lucy lent it).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import regex
@@ -102,13 +102,13 @@ def words(answer: str) -> list[str]:
     return [word for word in regex.findall(r"\w+", answer.lower()) if word not in ARTICLES]
 
 
-def mean(values: Any) -> float:
-    """Of booleans or numbers."""
+def mean(values: Iterable[float]) -> float:
+    """The mean of booleans or numbers."""
     values = list(values)
     return sum(values) / len(values)
 
 
-SCORES: dict[type[Record], Callable[[Sequence, Sequence[str]], Scores]] = {
+SCORES: dict[type[Record], Callable[[Sequence[Any], Sequence[str]], Scores]] = {
     TripleText: facts_told,
     MeaningText: slots_told,
     KeywordStory: keywords_met,

@@ -18,7 +18,7 @@ from minilm.text.tokenizer import BPETokenizer
 Data = str | Path | Sequence[Any]
 """The name of a data set, the path of a file, or records."""
 N_TRAIN, N_HELD_OUT = 2_000, 48
-"""Records of each split, when nobody says how many."""
+"""Records of each split, by default."""
 HELD_OUT_SHARE = 0.1
 """Of records that come without a split of their own."""
 
@@ -32,25 +32,25 @@ def task_from(
     held_out: Sequence[Any] | None = None,
     template: Template | None = None,
     columns: tuple[str, str] | None = None,
-    **dials: Any,
+    **options: Any,
 ) -> EncodedTask:
     """A task in the tokens of a model.
 
     Args:
         data: the name of a data set with splits, such as "storyworld-triples"; a CSV, TSV or JSON Lines file; records,
-            or rows of a table, or texts that shall be written from nothing.
+            or rows of a table, or texts to be written without a prompt.
         n_train, n_held_out: the most records of each split.
         held_out: records to judge by; None takes the data set's dev split, or the last tenth of all others.
         template: the marks around prompt and target; None takes the usual one for such records.
         columns: of a table, those that hold prompt and target.
-        dials: settings of a task that is made from stories, as its card lists them.
+        options: options of a task that is made from stories, as its card lists them.
 
     Raises:
-        ValueError: no such data set, columns or dials, a running text, or an empty split.
+        ValueError: no such data set, columns or options, a running text, or an empty split.
         FileNotFoundError: there is no such file.
     """
     name = str(data) if isinstance(data, str | Path) else "the data"
-    training, judged = splits(data, n_train, n_held_out, dials)
+    training, judged = splits(data, n_train, n_held_out, options)
     training = as_records(training, columns, name)
     if held_out is not None:
         judged = held_out
@@ -71,25 +71,25 @@ def law_of(data: Data, dials: Mapping[str, Any]) -> StoryWorld | None:
     return None if task is None else task(**dials).law("dev")
 
 
-def splits(data: Data, n_train: int, n_held_out: int, dials: Mapping[str, Any]) -> tuple[Any, Any]:
-    """What to learn from, and what to judge by, which is empty if the data has no splits."""
+def splits(data: Data, n_train: int, n_held_out: int, options: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Training records and held-out records; the latter are empty if the data has no splits."""
     if not isinstance(data, str | Path):
-        if dials:
+        if options:
             raise ValueError(
-                f"{', '.join(dials)}: records have no such setting; the dials belong to named data sets"
+                f"{', '.join(options)}: records have no such option; only named data sets have options"
             )
         return data, []
     if str(data) not in datasets.names():
-        return datasets.load(data, **dials), []
+        return datasets.load(data, **options), []
     sizes = {"train": n_train, "dev": n_held_out}
-    training, judged = (split_of(str(data), split, n, dials) for split, n in sizes.items())
+    training, judged = (split_of(str(data), split, n, options) for split, n in sizes.items())
     return training, judged
 
 
-def split_of(name: str, split: str, n: int, dials: Mapping[str, Any]) -> list:
+def split_of(name: str, split: str, n: int, options: Mapping[str, Any]) -> str | list[Any]:
     """The first n records of a split of a data set; ValueError for a running text."""
     try:
-        return datasets.load(name, split, n=n, **dials)
+        return datasets.load(name, split, n=n, **options)
     except datasets.DataError:
         raise
     except ValueError as error:
@@ -117,7 +117,7 @@ def as_records(data: Any, columns: tuple[str, str] | None, name: str) -> list[Re
 
 
 def record_of(item: Any, number: int, name: str) -> list[Record]:
-    """The record or records that one item stands for."""
+    """The record or records that one item describes."""
     if isinstance(item, Record):
         return [item]
     if isinstance(item, Conversation):

@@ -1,8 +1,8 @@
-"""How a record becomes text: what stands around its prompt and before its target.
+"""How a record becomes text: the marks around its prompt and before its target.
 
     <|endoftext|> before PROMPT after | answer TARGET <|endoftext|>
 
-The model reads what stands left of the bar and learns to write what stands right of it. The marks should be made of
+The model reads what is left of the bar and learns to write what is right of it. The marks should be made of
 tokens that the base has met: a frozen base cannot tell tokens apart that it has never met.
 """
 
@@ -58,7 +58,7 @@ class Template:
         return f"{self.answer}{self.words.get(target, target)}"
 
     def read(self, written: str) -> str:
-        """The target that a text written by the model stands for."""
+        """The target that a text written by the model means."""
         text = written.strip()
         return next((label for label, word in self.words.items() if word == text), text)
 

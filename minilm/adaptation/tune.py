@@ -1,9 +1,9 @@
 """`tune`: from a base, a method and data to a tuned model, in one call.
 
->>> model, tok = load_pretrained("storyworld")
->>> tuned = tune(model, tok, "lora", "storyworld-triples")
->>> tuned.write("Mia : owned : red kite")
->>> print(tuned.report())                       # loss, floor, score, what was forgotten, what is stored
+model, tok = load_pretrained("storyworld")
+tuned = tune(model, tok, "lora", "storyworld-triples")
+tuned.write("Mia : owned : red kite")
+print(tuned.report())                       # loss, floor, score, what was forgotten, what is stored
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ def tune(
         steps: optimizer steps.
         seed: decides the method's first weights and the order of the examples.
         batch_size: examples in a batch.
-        callbacks, progress, folder, stop: as for `minilm.train`: who is told, a progress bar, where the run is kept to go
-            on from, an event that ends it. Ctrl-C ends it too; what was learnt so far is returned.
-        settings: of the data, as for `adaptation.task_from` (n_train, template, columns, dials of a task ...), and of
+        callbacks, progress, folder, stop: as for `minilm.train`: listeners, a progress bar, the folder that keeps the run
+            so that it can continue, an event that stops it. Ctrl-C stops it too; the weights learned so far are returned.
+        settings: of the data, as for `adaptation.task_from` (n_train, template, columns, options of a task ...), and of
             the training, as for `TrainingConfig` (learning_rate, patience, device ...).
 
     Raises:
@@ -77,13 +77,22 @@ def tune(
         if "token_embedding.weight" not in tuned.weights():
             warn_of_strange_tokens(model, task)
         config = recipe_of(methods, {"steps": steps, "seed": seed, **training})
-        run = {"callbacks": callbacks, "progress": progress, "folder": folder, "stop": stop}
-        tuned.result = train(tuned, batches, config, evaluate=task.loss, sample=first_answer(task), **run)
+        tuned.result = train(
+            tuned,
+            batches,
+            config,
+            evaluate=task.loss,
+            sample=first_answer(task),
+            callbacks=callbacks,
+            progress=progress,
+            folder=folder,
+            stop=stop,
+        )
     return tuned
 
 
 def methods_of(method: str | Method | Sequence[str | Method]) -> list[Method]:
-    """The methods that names or settings stand for.
+    """The methods of some names or settings.
 
     Raises:
         ValueError: there is no method of a name; the message lists those there are.
@@ -106,7 +115,7 @@ def named(name: str) -> Method:
 
 
 def prepared(data: Data | EncodedTask, tokenizer: BPETokenizer, settings: dict[str, Any]) -> EncodedTask:
-    """The task that the data stands for."""
+    """The task that some data describes."""
     if not isinstance(data, EncodedTask):
         return task_from(data, tokenizer, **settings)
     if settings:

@@ -1,20 +1,18 @@
-"""Where the model of a name lies: a folder, a bundled checkpoint, an offline mirror, or GPT-2 at its publisher."""
+"""Finding a model by name: a folder, a bundled checkpoint, an offline mirror, or GPT-2 at its publisher."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from minilm.checkpoints.gpt2_download import PUBLISHED, fetch_gpt2
+from minilm.system.paths import BUNDLED, mirror_folder
 from minilm.system.places import as_path
 
-BUNDLED = Path(__file__).resolve().parents[2] / "data"
-"""Where the checkpoints that come with the course lie, a folder each."""
 GPT2_FILES = tuple(PUBLISHED)
 
 
 def find_checkpoint(name: str | Path) -> Path:
-    """The folder that a name stands for; GPT-2's own weights are fetched if they are not there yet.
+    """The folder of a model, by name; GPT-2's own weights are downloaded if they are not there yet.
 
     `MINILM_DATA` names a folder in which to look first, and while it is set nothing is fetched.
 
@@ -28,18 +26,18 @@ def find_checkpoint(name: str | Path) -> Path:
         return path
     if (BUNDLED / path / "model.safetensors").is_file():
         return BUNDLED / path
-    mirror = os.environ.get("MINILM_DATA")
-    if mirror and (Path(mirror) / path / "model.safetensors").is_file():
-        return Path(mirror) / path
+    mirror = mirror_folder()
+    if mirror is not None and (mirror / path / "model.safetensors").is_file():
+        return mirror / path
     if str(name) == "gpt2":
         return _gpt2(mirror)
     bundled = sorted(file.parent.name for file in BUNDLED.glob("*/model.safetensors"))
     raise FileNotFoundError(f"no checkpoint {str(name)!r}: give a folder, 'gpt2', or one of {bundled}")
 
 
-def _gpt2(mirror: str | None) -> Path:
-    """GPT-2 small from its publisher, never beside a mirror."""
-    if mirror:
+def _gpt2(mirror: Path | None) -> Path:
+    """GPT-2 small from its publisher; never while a mirror is set."""
+    if mirror is not None:
         raise FileNotFoundError(
             f"the mirror {mirror} (MINILM_DATA) has no folder gpt2 with {', '.join(GPT2_FILES)}; put it there, or "
             "unset MINILM_DATA to fetch GPT-2"

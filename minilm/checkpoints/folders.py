@@ -1,7 +1,7 @@
 """Models on disk: safetensors and JSON, written as a whole, nothing ever unpickled.
 
 A pretrained model is a folder in GPT-2's published layout: `config.json`, `model.safetensors`, `tokenizer.json`, and a
-card `README.md`. Beside them stands `minilm.json` with the size and the SHA-256 of each; see `minilm.system.manifest`.
+card `README.md`. The folder also holds `minilm.json` with the size and the SHA-256 of each; see `minilm.system.manifest`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from minilm.checkpoints.finding import BUNDLED, GPT2_FILES, find_checkpoint
+from minilm.checkpoints.finding import GPT2_FILES, find_checkpoint
 from minilm.checkpoints.gpt2_layout import (
     BUFFERS,
     check_layout,
@@ -33,6 +33,7 @@ from minilm.system.atomic_folder import atomic_folder, check_target, read_folder
 from minilm.system.devices import resolve_device
 from minilm.system.errors import CheckpointError, SaveError
 from minilm.system.json_files import read_json
+from minilm.system.paths import BUNDLED
 from minilm.text.tokenizer import BPETokenizer
 
 __all__ = [
@@ -165,7 +166,7 @@ def read_config(folder: Path) -> ModelConfig:
     """The shape of the model in a folder.
 
     Raises:
-        FileNotFoundError, CheckpointError: there is no `config.json`, or it describes no `MiniLM`.
+        FileNotFoundError, CheckpointError: there is no `config.json`, or it does not describe a `MiniLM`.
     """
     path = folder / "config.json"
     settings = read_json(path)

@@ -10,7 +10,7 @@ from minilm.system.errors import CheckpointError
 
 
 class Published(NamedTuple):
-    """One file as it stands in the revision."""
+    """One file of the revision."""
 
     n_byte: int
     """Its size."""

@@ -74,9 +74,14 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
         d_model=settings["n_embd"],
         layer_norm_epsilon=_epsilon(settings.get("layer_norm_epsilon", 1e-5)),
     )
-    expected = {"activation_function": ("gelu_new", "gelu_pytorch_tanh"), "scale_attn_weights": (True,)}
-    expected |= {"scale_attn_by_inverse_layer_idx": (False,), "tie_word_embeddings": (True,)}
-    expected |= {"add_cross_attention": (False,), "n_inner": (None, config.d_mlp)}
+    expected: dict[str, tuple[Any, ...]] = {
+        "activation_function": ("gelu_new", "gelu_pytorch_tanh"),
+        "scale_attn_weights": (True,),
+        "scale_attn_by_inverse_layer_idx": (False,),
+        "tie_word_embeddings": (True,),
+        "add_cross_attention": (False,),
+        "n_inner": (None, config.d_mlp),
+    }
     for name, allowed in expected.items():
         if settings.get(name, allowed[0]) not in allowed:
             raise ValueError(f"{name}={settings[name]!r} is a variant of GPT-2 that MiniLM does not build")
@@ -84,7 +89,7 @@ def config_from_gpt2(settings: dict[str, Any]) -> ModelConfig:
 
 
 def _epsilon(value: Any) -> float:
-    """The value, if it can stand in a LayerNorm."""
+    """The value, if a LayerNorm can use it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
         raise ValueError(f"layer_norm_epsilon must be a number between 0 and 1, not {value!r}")
     return value
@@ -92,7 +97,7 @@ def _epsilon(value: Any) -> float:
 
 def weights_to_gpt2(state: dict[str, Tensor], n_layer: int) -> dict[str, Tensor]:
     """Our state dict under GPT-2's names, each tensor contiguous."""
-    renamed = {}
+    renamed: dict[str, Tensor] = {}
     for ours, theirs in OUTER.items():
         renamed |= _rename(state, ours, PREFIX + theirs)
     for layer in range(n_layer):
@@ -135,7 +140,7 @@ def check_layout(config: ModelConfig, shapes: Mapping[str, tuple[int, ...]]) -> 
     """
     there = {name.removeprefix(PREFIX): shape for name, shape in shapes.items() if not name.endswith(BUFFERS)}
     if len(there) < sum(not name.endswith(BUFFERS) for name in shapes):
-        raise ValueError(f"some tensors stand there twice, with and without {PREFIX!r}: keep one of each")
+        raise ValueError(f"some tensors are there twice, with and without {PREFIX!r}: keep one of each")
     for name, wanted in _layout(config):
         if name not in there:
             raise ValueError(f"there is no tensor {name!r}: the file is truncated or of another model")
@@ -163,7 +168,7 @@ def _layout(config: ModelConfig) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 
 def _take_all(weights: dict[str, Tensor], n_layer: int) -> dict[str, Tensor]:
-    state = {}
+    state: dict[str, Tensor] = {}
     for ours, theirs in OUTER.items():
         state |= _rename(weights, theirs, ours, pop=True)
     for layer in range(n_layer):

@@ -30,7 +30,7 @@ LARGEST_HEADER = 100_000_000
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """One safetensors file with a JSON text and a digest beside the tensors, replaced atomically.
+    """One safetensors file with the tensors, a JSON text and a digest, replaced atomically.
 
     Raises:
         ValueError: an argument is not of the right kind, or the metadata is more than JSON can say.

@@ -1,11 +1,11 @@
-"""The shelf: real data sets, tasks made from the storyworld, and the reader's own files, behind one `load`.
+"""Data sets: real ones, tasks made from the storyworld, and your own files, all read by one function, `load`.
 
->>> from minilm import datasets
->>> datasets.names()
->>> print(datasets.card("webnlg"))            # origin, licence, splits, SHA-256 of each file
->>> entries = datasets.load("webnlg", split="dev")
->>> stories = datasets.load("storyworld")     # generated, as every storyworld-... task is
->>> text = datasets.load("my_diary.txt")
+from minilm import datasets
+datasets.names()
+print(datasets.card("webnlg"))            # origin, licence, splits, SHA-256 of each file
+entries = datasets.load("webnlg", split="dev")
+stories = datasets.load("storyworld")     # generated, as every storyworld-... task is
+text = datasets.load("my_diary.txt")
 """
 
 from minilm.datasets.integrity import DataError

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 from minilm.datasets import registry
-from minilm.datasets.store import cache_folder, collect, is_here
+from minilm.datasets.store import collect, is_here
+from minilm.system.paths import cache_folder, mirror_folder
 
 
 def list_datasets() -> str:
@@ -15,7 +14,7 @@ def list_datasets() -> str:
         for card in registry.cards().values()
     ]
     return "\n".join(
-        [f"{'name':<24} {'size':>10}  {'where':<9}  what", *lines, f"Files lie in {files_folder()}"]
+        [f"{'name':<24} {'size':>10}  {'where':<9}  what", *lines, f"Files are kept in {files_folder()}"]
     )
 
 
@@ -29,7 +28,7 @@ def show_dataset(name: str) -> str:
 
 
 def get_dataset(name: str) -> str:
-    """Fetch what is missing of a data set, check every file, and say where they lie.
+    """Download the missing files of a data set, check every file, and say where they are.
 
     Raises:
         ValueError: no such data set; a file could not be fetched (`DataError`).
@@ -44,7 +43,7 @@ def get_dataset(name: str) -> str:
 
 def files_folder() -> str:
     """The mirror if one is set, else the download cache."""
-    mirror = os.environ.get("MINILM_DATA")
+    mirror = mirror_folder()
     return f"{mirror} (MINILM_DATA)" if mirror else str(cache_folder())
 
 
@@ -54,7 +53,7 @@ def size(card: registry.Card) -> str:
 
 
 def place(card: registry.Card) -> str:
-    """Where a data set is to be had from, as far as can be told without reading it."""
+    """Where a data set comes from, as far as is known without reading it."""
     if not card.files:
         return "generated"
     here = sum(is_here(file) for file in card.files)

@@ -97,7 +97,7 @@ def attempt(file: DataFile, folder: Path, bar: tqdm) -> None:
 def resume(url: str, output: str, _pooch: Any, *, file: DataFile, part: Path, bar: tqdm) -> None:
     """The downloader: complete `part` and hand it over as `output`.
 
-    A part that is short is kept, for the next attempt to go on from. A part that is too long is worthless.
+    A part that is too short is kept, and the next attempt continues it. A part that is too long is deleted.
     """
     have = part.stat().st_size if part.exists() else 0
     if have < file.bytes:

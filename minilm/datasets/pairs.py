@@ -52,7 +52,7 @@ def pairs(
         source: what to call the table in an error, for instance its file.
 
     Raises:
-        ValueError: there is no such column, it is not clear which column is which, or a cell is empty or no text.
+        ValueError: there is no such column, it is not clear which column is which, or a cell is empty or not a text.
     """
     if not rows:
         raise ValueError(f"{source} must have at least one row to tune on, not none")

@@ -135,7 +135,7 @@ class LabelledSentence(Record):
 
 @dataclass(frozen=True)
 class SentencePair(Record):
-    """Two texts and how the second stands to the first (MNLI's shape)."""
+    """Two texts and the relation of the second to the first (MNLI's shape)."""
 
     premise: str
     """The text taken as true."""
@@ -245,9 +245,9 @@ class StoryDocument(Record):
     """A document of the story world, cut where its target begins; the space between the two is the target's."""
 
     before: str
-    """All that stands before the target."""
+    """Everything before the target."""
     after: str
-    """The target, as it goes on from there."""
+    """The target, as it continues the prompt."""
     facts: tuple[Triple, ...]
     """What its story tells, in order."""
     kind: str

@@ -1,6 +1,6 @@
 """The register of data sets: a card for each, and a line for each of its files.
 
-Both are data files beside this module (`cards.yaml`, `files.tsv`), so that adding a data set or mending an address
+Both are data files next to this module (`cards.yaml`, `files.tsv`), so that adding a data set or correcting an address
 is an edit of data. The SHA-256 is part of the register, and nothing is read before its bytes agree with it.
 """
 

@@ -1,4 +1,4 @@
-"""`load`: one door to every data set, and to the reader's own files."""
+"""`load`: every data set, and your own files, by one function."""
 
 from __future__ import annotations
 
@@ -39,8 +39,13 @@ OWN: dict[str, Callable[[Path], Any]] = {
 """Suffix of a reader's own file -> how to read it; any other suffix is plain text."""
 
 
-def load(name: str | Path, split: str | None = None, *, n: int | None = None, **dials: Any) -> str | list:
+def load(
+    name: str | Path, split: str | None = None, *, n: int | None = None, **options: Any
+) -> str | list[Any]:
     """A split of a data set, or a file of your own.
+
+    >>> load("storyworld-triples", "dev", n=1)[0].prompt.count(" : ") >= 2
+    True
 
     Args:
         name: A name from `names()`, or the path of a text, CSV, TSV or JSON Lines file.
@@ -48,14 +53,14 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
             comes in splits, the whole where it does not (tinyshakespeare, your own files). "all" is the whole; any
             data without splits of its own is cut by position, 90% train, 5% dev, 5% test.
         n: How many records, from the first on; all of them if None. Not for running text.
-        dials: Settings of a task that is made from stories, as its card lists them, e.g. `seed=1`.
+        options: Options of a task that is made from stories, as its card lists them, e.g. `seed=1`.
 
     Returns:
         A running text as one `str`; stories as a list of `str`; other data as a list of the record that the card
         names; your own table as a list of dicts.
 
     Raises:
-        ValueError: no such data set, split or dial; a malformed record, as `DataError`.
+        ValueError: no such data set, split or option; a malformed record, as `DataError`.
         FileNotFoundError: no such file, or the mirror (`MINILM_DATA`) lacks one.
     """
     if not isinstance(name, str | Path):
@@ -63,8 +68,8 @@ def load(name: str | Path, split: str | None = None, *, n: int | None = None, **
     if n is not None and (not isinstance(n, int) or n < 1):
         raise ValueError(f"n must be 1 or more records, got {n!r}")
     if name in registry.names():
-        return load_registered(registry.card(str(name)), split, n, dials)
-    check_dials(str(name), (), dials)
+        return load_registered(registry.card(str(name)), split, n, options)
+    check_options(str(name), (), options)
     return first(text.part(load_own(name), split or EVERYTHING), n)
 
 
@@ -80,18 +85,18 @@ def plain_text(name: str | Path) -> Path | None:
     return path if path and path.suffix.lower() not in OWN else None
 
 
-def load_registered(card: Card, split: str | None, n: int | None, dials: dict[str, Any]) -> str | list:
+def load_registered(card: Card, split: str | None, n: int | None, options: dict[str, Any]) -> str | list[Any]:
     """A split of a data set of the register."""
-    check_dials(card.name, tuple(card.dials), dials)
+    check_options(card.name, tuple(card.dials), options)
     split = card.check_split(split or next(iter(card.splits)))
     if not card.files:
         from minilm.datasets.tasks import TASKS
 
-        return TASKS[card.name](**dials).load(split, n)
+        return TASKS[card.name](**options).load(split, n)
     return first(READERS[card.name](locate(card, split), split, n), n)
 
 
-def load_own(name: str | Path) -> str | list[dict]:
+def load_own(name: str | Path) -> str | list[Any]:
     """A file of the reader's own, by its suffix."""
     path = own_file(name)
     if path is None:
@@ -100,7 +105,8 @@ def load_own(name: str | Path) -> str | list[dict]:
         raise FileNotFoundError(
             f"no file {name} (looked in {Path.cwd()}); give a file's path, not a folder's"
         )
-    return OWN.get(path.suffix.lower(), malformed.read_text)(path)
+    read: Callable[[Path], str | list[Any]] = OWN.get(path.suffix.lower(), malformed.read_text)
+    return read(path)
 
 
 def own_file(name: str | Path) -> Path | None:
@@ -112,15 +118,15 @@ def own_file(name: str | Path) -> Path | None:
         return None
 
 
-def check_dials(name: str, known: tuple[str, ...], dials: dict[str, Any]) -> None:
-    """ValueError if a dial is given that the data set does not have."""
-    strange = sorted(set(dials) - set(known))
+def check_options(name: str, known: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Raise ValueError if an option is given that the data set does not have."""
+    strange = sorted(set(options) - set(known))
     if strange:
         there = f"it takes {', '.join(known)}" if known else "it takes none"
-        raise ValueError(f"{name} has no dial {', '.join(strange)}; {there}")
+        raise ValueError(f"{name} has no option {', '.join(strange)}; {there}")
 
 
-def first(data: str | list, n: int | None) -> str | list:
+def first(data: str | list[Any], n: int | None) -> str | list[Any]:
     """The first n records; everything if n is None."""
     if n is not None and isinstance(data, str):
         raise ValueError(f"n={n} counts records, but this is one running text; slice it instead")

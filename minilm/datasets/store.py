@@ -1,19 +1,21 @@
-"""Where the files of a data set lie: in an offline mirror, or in the download cache; checked before use.
+"""Finding the files of a data set, in an offline mirror or in the download cache, and checking them before use.
 
 `MINILM_DATA` names a mirror: a folder with the file names of the register. It is read and never written, and nothing
-is downloaded while it is set. Otherwise files lie in the cache (`MINILM_CACHE`, or the system's place for caches)
+is downloaded while it is set. Otherwise files are kept in the cache (`MINILM_CACHE`, or the system's folder for caches)
 and those that are absent, or whose bytes have changed, are fetched once, see `download`.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from minilm.datasets.download import fetch
 from minilm.datasets.integrity import DataError, describe, intact
 from minilm.datasets.registry import Card, DataFile
+from minilm.system.paths import cache_folder, mirror_folder
+
+__all__ = ["cache_folder", "collect", "from_mirror", "is_here", "locate"]
 
 
 def locate(card: Card, split: str) -> list[Path]:
@@ -28,9 +30,9 @@ def locate(card: Card, split: str) -> list[Path]:
 
 def collect(card: Card, files: Sequence[DataFile]) -> list[Path]:
     """Paths of the given files, each one checked against its SHA-256; downloads what the cache lacks."""
-    mirror = os.environ.get("MINILM_DATA")
-    if mirror:
-        return [from_mirror(Path(mirror), card, file) for file in files]
+    mirror = mirror_folder()
+    if mirror is not None:
+        return [from_mirror(mirror, card, file) for file in files]
     folder = cache_folder()
     absent = [file for file in files if not intact(folder / file.path, file)]
     if absent:
@@ -58,17 +60,7 @@ def from_mirror(folder: Path, card: Card, file: DataFile) -> Path:
     return path
 
 
-def cache_folder() -> Path:
-    """The folder of downloads: `MINILM_CACHE` if set, else the system's place for caches."""
-    named = os.environ.get("MINILM_CACHE")
-    if named:
-        return Path(named)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("minilm", appauthor=False))
-
-
 def is_here(file: DataFile) -> bool:
-    """Whether a file of the right size lies in the mirror, if one is set, or else in the cache (not yet checked)."""
-    path = Path(os.environ.get("MINILM_DATA") or cache_folder()) / file.path
+    """Whether a file of the right size is in the mirror, if one is set, or else in the cache (not yet checked)."""
+    path = (mirror_folder() or cache_folder()) / file.path
     return path.is_file() and path.stat().st_size == file.bytes

@@ -1,7 +1,8 @@
-"""What sets the methods apart, asked of the methods themselves: the comparison that opens the report on
-auxiliary tuning (Zeldes et al. 2020, Table 1), for every method of the library and for its relatives.
+"""A comparison of the methods by measurement: Table 1 of the report on auxiliary tuning (Zeldes et al. 2020), for every
+method of the library and for its relatives.
 
-Nothing here is typed in. Each method is put on a tiny model, its weights are moved, and it is looked at.
+No entry of the table is written by hand. Each method is attached to a tiny model, its weights are changed at random, and
+its properties are measured.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from minilm.generation.few_shot import few_shot_prompt
 from minilm.model.config import ModelConfig
+from minilm.model.interface import LanguageModel
 from minilm.model.model import MiniLM
 from minilm.steering.dexperts import Experts
 from minilm.steering.pplm import PPLM, read
@@ -26,40 +28,45 @@ TEXT, ANSWER, END = torch.tensor([[5, 6, 7, 8]]), [9, 10], [0]
 
 
 class Properties(NamedTuple):
-    """What holds of a method, whatever it is trained on."""
+    """What is true of a method, whatever it is trained on."""
 
     share_changed: float
-    """Of the base's own weights, how many give way to trained ones; 0: it is frozen."""
+    """The share of the base's own weights that trained ones replace; 0 if the base is frozen."""
     adds_parameters: bool
-    """There are trained weights beside those."""
+    """There are other trained weights in addition."""
     outside_the_base: bool
-    """The base reads the text and nothing else, and no state in it changes: it need run only once for a text."""
+    """The base reads the text and nothing else, and no hidden state in it changes: one pass for each text is enough."""
     takes_attribute: bool
-    """One model, trained once, can be told what to write, in tokens that are no part of the text."""
+    """One model, trained once, can be given an attribute to write about, in tokens that are not part of the text."""
     keeps_window: bool
-    """As much text can be read as by the base."""
+    """It reads as much text in one pass as the base."""
     merges: bool
     """It can be written into the base's weights, and then costs nothing."""
 
 
 class Subject(NamedTuple):
-    """A way to steer a tiny base, made ready to be looked at."""
+    """A way to steer a tiny base, ready to be measured."""
 
     base: MiniLM
     logits: Callable[[Tensor, Tensor], Tensor]
-    """Those after tokens (1, T), told an attribute (1, m): (1, vocab)."""
+    """From tokens (1, T) and an attribute (1, m) to the logits (1, vocab) that follow."""
     window: int
     """Tokens of text that it can read."""
     n_changed: int = 0
-    """Weights that stand in for the base's."""
+    """Trained weights that replace the base's."""
     n_added: int = 0
-    """Trained weights beside those."""
+    """Trained weights in addition."""
     merge: Callable[[], object] | None = None
     """Writes it into the base's weights, or raises ValueError."""
 
 
 def properties(method: Method) -> Properties:
-    """What can be seen of a method on a tiny model."""
+    """Measure a method on a tiny model.
+
+    >>> from minilm.tuning import LoRA
+    >>> properties(LoRA()).merges
+    True
+    """
     return look(lambda base: tuned_subject(base, method))
 
 
@@ -70,7 +77,7 @@ def comparison() -> dict[str, Properties]:
 
 
 def look(make: Callable[[MiniLM], Subject]) -> Properties:
-    """What can be seen of a way to steer, which the same numbers are drawn for every time."""
+    """Measure one way to steer on a tiny model. The seed is fixed, so results are reproducible."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         subject = make(MiniLM(PROBE).eval())
@@ -90,7 +97,7 @@ def size(model: nn.Module) -> int:
 
 
 def leaves_states(subject: Subject) -> bool:
-    """Whether the base's last states, in all that it reads, are those of the text alone."""
+    """Whether the base runs once and its last hidden states are those of the text alone."""
     seen: list[Tensor] = []
     hook = subject.base.blocks[-1].register_forward_hook(lambda *call: seen.append(call[-1]))
     with hook:
@@ -100,7 +107,7 @@ def leaves_states(subject: Subject) -> bool:
 
 
 def can_merge(subject: Subject) -> bool:
-    """Whether `merge` agrees."""
+    """Whether `merge` exists and succeeds."""
     try:
         return subject.merge is not None and subject.merge() is not None
     except ValueError:
@@ -108,7 +115,7 @@ def can_merge(subject: Subject) -> bool:
 
 
 def tuned_subject(base: MiniLM, method: Method) -> Subject:
-    """A method of the frame, all of its weights moved from where training would begin."""
+    """A method of the library, all of its weights moved away from where training would begin."""
     tuned = move(attach(base, method))
     n_changed = sum(weight.numel() for weight in tuned.weights().values())
     return Subject(
@@ -121,16 +128,16 @@ def tuned_subject(base: MiniLM, method: Method) -> Subject:
     )
 
 
-def told(model, text: Tensor, attribute: Tensor) -> Tensor:
-    """Logits (1, vocab) after a text, of a model that is told the attribute if it listens to one."""
+def told(model: LanguageModel, text: Tensor, attribute: Tensor) -> Tensor:
+    """Logits (1, vocab) after a text, of a model that gets the attribute if it takes one."""
     return model(text, attribute=attribute if model.takes_attribute else None).logits[:, -1]
 
 
 @torch.no_grad()
 def move(tuned: TunedModel) -> TunedModel:
-    """The same with noise on its weights: nothing is at a start that happens to change nothing."""
+    """Add noise to all trained weights, since many methods start at weights that change nothing."""
     for parameter in tuned.parameters():
-        parameter += 0.1 * torch.randn_like(parameter)
+        parameter.add_(0.1 * torch.randn_like(parameter))
     return tuned
 
 
@@ -146,7 +153,7 @@ def from_scratch(base: MiniLM) -> Subject:
 
 
 def few_shot(base: MiniLM) -> Subject:
-    """One solved example before the text, about what is wanted."""
+    """One solved example with the wanted attribute, before the text."""
 
     def prompt(text: Tensor, attribute: Tensor) -> Tensor:
         solved = [(attribute[0].tolist(), ANSWER)]
@@ -159,7 +166,7 @@ def few_shot(base: MiniLM) -> Subject:
 
 
 def pplm(base: MiniLM) -> Subject:
-    """Keys and values moved towards a bag of words while it writes; the bag is the attribute."""
+    """Keys and values moved towards a bag of words during generation; the bag is the attribute."""
 
     def logits(text: Tensor, attribute: Tensor) -> Tensor:
         _, past = read(base, text[:, :-1], max_new_tokens=1)
@@ -170,7 +177,7 @@ def pplm(base: MiniLM) -> Subject:
 
 
 def experts(base: MiniLM) -> Subject:
-    """DExperts and proxy-tuning: two more models, of the same tokens."""
+    """DExperts and proxy-tuning: two more models over the same tokens."""
     steered = Experts(base, MiniLM(base.config), MiniLM(base.config))
     return Subject(
         base,
@@ -186,4 +193,4 @@ RELATIVES: dict[str, Callable[[MiniLM], Subject]] = {
     "pplm": pplm,
     "experts": experts,
 }
-"""Ways to steer that are no methods of the frame, by name."""
+"""Ways to steer that are not methods of the library, by name."""

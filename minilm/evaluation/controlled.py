@@ -1,28 +1,26 @@
-"""Scores of texts written to order: do they have what was asked for, are they fluent, could they be at all?
+"""Metrics for controlled generation: attribute accuracy, fluency (SLOR), and the share of samples the grammar can generate.
 
 Accuracy is the share of samples that contain their keyword. SLOR (Pauls & Klein 2012; Kann et al. 2018) is
-fluency by another model's judgement, freed of length and of how rare the words are:
+fluency as another model judges it, corrected for the text's length and for how rare its words are:
 
     SLOR(S) = (ln p_M(S) - ln p_unigram(S)) / |S|
 
-The share of possible texts is what only a world with an oracle can tell: samples that the grammar tells
-with any chance.
+The share of possible texts needs a world with an oracle: it counts the samples to which the grammar gives a
+probability above 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import regex
-import torch
 
+from minilm.evaluation.log_probs import text_log_prob
 from minilm.evaluation.ngram import NGramModel
-from minilm.model.passes import evaluating
+from minilm.storyworld import Oracle
+from minilm.storyworld.world import Attribute
 
-if TYPE_CHECKING:
-    from minilm.storyworld import Oracle
-    from minilm.storyworld.world import Attribute
+__all__ = ["check_pairs", "contains_word", "keyword_accuracy", "share_possible", "slor", "text_log_prob"]
 
 
 def contains_word(text: str, word: str) -> bool:
@@ -36,6 +34,9 @@ def contains_word(text: str, word: str) -> bool:
 
 def keyword_accuracy(texts: Sequence[str], keywords: Sequence[str | Sequence[str]]) -> float:
     """Share of texts that contain their keyword, or all of several.
+
+    >>> keyword_accuracy(["Then it rained.", "It was late."], ["then", "soon"])
+    0.5
 
     Raises:
         ValueError: no texts, or not as many keywords as texts.
@@ -51,8 +52,7 @@ def keyword_accuracy(texts: Sequence[str], keywords: Sequence[str | Sequence[str
 def share_possible(
     oracle: Oracle, texts: Sequence[str], attributes: Sequence[Attribute | None] | None = None
 ) -> float:
-    """Share of whole texts that the world tells with a probability above 0, each given its attribute if it
-    has one.
+    """Share of complete texts with a probability above 0 in the world, each given its attribute if it has one.
 
     Raises:
         ValueError: no texts, or not as many attributes as texts.
@@ -87,16 +87,7 @@ def slor(
     return [(judge(text) - unigram.log_prob(text)) / len(text) for text in texts]
 
 
-@torch.no_grad()
-def text_log_prob(model, tokens: Sequence[int]) -> float:
-    """ln p(tokens[1:] | tokens[0]), in nats."""
-    ids = torch.tensor([tokens], device=model.device)
-    with evaluating(model):
-        log_probs = model(ids[:, :-1]).logits.double().log_softmax(dim=-1)  # (1, T, vocab)
-    return log_probs.gather(2, ids[:, 1:, None]).sum().item()
-
-
-def check_pairs(texts: Sequence, partners: Sequence, name: str) -> None:
+def check_pairs(texts: Sequence[str], partners: Sequence[object], name: str) -> None:
     """Raise ValueError unless there are texts, and as many partners."""
     if not texts or len(texts) != len(partners):
         raise ValueError(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilm.system.checks import whole
-from minilm.text.excerpts import sample_tokens
+from minilm.text.excerpts import Tokens, sample_tokens
 
 MOST_TOKENS = 2_000_000
 """Tokens that a 5-gram model counts: of prose, each takes some 35 bytes, and 100 while they are counted."""
@@ -56,6 +56,10 @@ class _Order:
 class NGramModel:
     """An n-gram language model over token ids.
 
+    >>> model = NGramModel([0, 1, 0, 1, 0, 1], vocab_size=2, n=2)
+    >>> model.log_prob([0, 1]) > model.log_prob([0, 0])
+    True
+
     Args:
         tokens: the text it counts, (N,); of more than `most` tokens, evenly spaced parts of it.
         vocab_size: how many ids there are; what was never seen shares their uniform distribution.
@@ -66,7 +70,7 @@ class NGramModel:
         ValueError: n is not positive, the text is shorter than n tokens, or an id is outside the vocabulary.
     """
 
-    def __init__(self, tokens: Sequence[int], vocab_size: int, n: int = 5, most: int = MOST_TOKENS):
+    def __init__(self, tokens: Tokens, vocab_size: int, n: int = 5, most: int = MOST_TOKENS):
         whole("n", n, least=1)
         whole("vocab_size", vocab_size, least=1)
         if len(tokens) < n:

@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from jaxtyping import Float64, Int
 from torch import Tensor
 
 from minilm.generation.requests import check_model
+from minilm.model.interface import LanguageModel
 from minilm.model.passes import evaluating
 from minilm.model.tokens import id_row
 from minilm.objectives.batch import IGNORE, Batch
@@ -33,12 +35,25 @@ class Perplexity(NamedTuple):
 
     def bits_per_byte(self, n_byte: int) -> float:
         """Bits for the whole text over its bytes: comparable across tokenizers."""
-        return self.nats_per_token * self.n_token / math.log(2) / n_byte
+        return bits_per_byte(self.nats_per_token, self.n_token, n_byte)
+
+
+def bits_per_byte(nats_per_token: float, n_token: int, n_byte: int) -> float:
+    """A loss in a unit that does not depend on the tokenizer.
+
+    >>> bits_per_byte(math.log(2), n_token=100, n_byte=400)
+    0.25
+    """
+    return nats_per_token * n_token / math.log(2) / n_byte
 
 
 @torch.no_grad()
-def perplexity(model, tokens: Tensor | Sequence[int], batch_size: int = 16) -> Perplexity:
+def perplexity(model: LanguageModel, tokens: Tensor | Sequence[int], batch_size: int = 16) -> Perplexity:
     """Perplexity of one text, every token after the first predicted once.
+
+    >>> from minilm import MiniLM, ModelConfig
+    >>> perplexity(MiniLM(ModelConfig.preset("tiny")), [1, 2, 3]).n_token
+    2
 
     The text is read in windows that overlap by half, and a token is scored in the window that gives it at
     least half a window of context (the first window scores all of its tokens).
@@ -48,8 +63,9 @@ def perplexity(model, tokens: Tensor | Sequence[int], batch_size: int = 16) -> P
     """
     check_model(model)
     whole("batch_size", batch_size, least=1)
-    one_row = isinstance(tokens, Tensor) and tokens.dim() == 2 and len(tokens) == 1
-    tokens = id_row(tokens[0] if one_row else tokens)
+    if isinstance(tokens, Tensor) and tokens.dim() == 2 and len(tokens) == 1:
+        tokens = tokens[0]
+    tokens = id_row(tokens)
     if len(tokens) < 2:
         raise ValueError(f"a text of {len(tokens)} tokens leaves nothing to predict; it needs two or more")
     window = min(model.window, len(tokens) - 1)
@@ -66,14 +82,16 @@ def perplexity(model, tokens: Tensor | Sequence[int], batch_size: int = 16) -> P
     return Perplexity(total / (len(tokens) - 1), len(tokens) - 1)
 
 
-def token_losses(model, tokens: Tensor, targets: Tensor) -> Tensor:
-    """-log P(target) in nats for every position: (B, T)."""
+def token_losses(
+    model: LanguageModel, tokens: Int[Tensor, "batch time"], targets: Int[Tensor, "batch time"]
+) -> Float64[Tensor, "batch time"]:
+    """-log P(target) in nats for every position."""
     logits = model(tokens.to(model.device)).logits.float()  # (B, T, vocab)
     return F.cross_entropy(logits.transpose(1, 2), targets.to(model.device), reduction="none").double()
 
 
 @torch.no_grad()
-def mean_loss(model, batches: Sequence[Batch]) -> float:
+def mean_loss(model: LanguageModel, batches: Sequence[Batch]) -> float:
     """Loss in nats per token over fixed batches, each target weighing the same.
 
     Raises:

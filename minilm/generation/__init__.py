@@ -1,16 +1,11 @@
 """Writing text: sampling with a cache, speculative decoding, few-shot prompts."""
 
 from minilm.generation.few_shot import few_shot_prompt
-from minilm.generation.requests import check_settings
-from minilm.generation.sampling import (
-    Step,
-    complete,
-    generate,
-    next_token_probabilities,
-    stream,
-)
+from minilm.generation.sampling import Step, complete, generate, stream
+from minilm.generation.settings import Sampling, check_settings, next_token_probabilities
 
 __all__ = [
+    "Sampling",
     "Step",
     "check_settings",
     "complete",

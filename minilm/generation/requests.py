@@ -8,23 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from minilm.generation.settings import check_settings, check_top_p
+from minilm.model.interface import LanguageModel
 from minilm.model.tokens import check_ids, check_tokens, id_row, in_words
-from minilm.system.checks import flag, number, whole
+from minilm.system.checks import flag, whole
 
-
-def check_settings(max_new_tokens: int, temperature: float, top_k: int | None, top_p: float | None) -> None:
-    """Raise ValueError naming the first setting that is out of range; a temperature of 0 is greedy."""
-    whole("max_new_tokens", max_new_tokens, least=0)
-    number("temperature", temperature, least=0)
-    if top_k is not None:
-        whole("top_k", top_k, least=1)
-    check_top_p(top_p)
-
-
-def check_top_p(top_p: float | None) -> None:
-    """Raise ValueError unless there is a share of the probability to keep."""
-    if top_p is not None and (number("top_p", top_p) <= 0 or top_p > 1):
-        raise ValueError(f"top_p must lie in (0, 1] or be None, not {top_p!r}")
+__all__ = ["check_settings", "check_top_p"]
 
 
 def check_model(model: object) -> None:
@@ -36,7 +25,7 @@ def check_model(model: object) -> None:
 
 
 def check_prompt(
-    model, tokens: Tensor, max_new_tokens: int, slide: bool, lengths: Tensor | None = None
+    model: LanguageModel, tokens: Tensor, max_new_tokens: int, slide: bool, lengths: Tensor | None = None
 ) -> None:
     """Refuse prompts that the model cannot read; warn when the window will have to slide."""
     check_tokens(tokens, "the prompt", ": it needs at least one token, start a text with tok.end_of_text")
@@ -67,12 +56,10 @@ def check_lengths(lengths: Tensor, tokens: Tensor) -> None:
         )
 
 
-def check_draws(model, seed: int | None, stop_token: int | None, attribute: Tensor | None) -> None:
-    """Raise ValueError for a seed, a stop token or an attribute that would have to be guessed."""
+def check_draws(model: LanguageModel, stop_token: int | None, attribute: Tensor | None) -> None:
+    """Raise ValueError for a stop token or an attribute that would have to be guessed."""
     if attribute is not None:
         check_tokens(attribute, "attribute", "; encode_attributes makes one")
-    if seed is not None:
-        whole("seed", seed)
     if stop_token is not None:
         whole("stop_token", stop_token, 0, model.config.vocab_size - 1)
 

@@ -1,10 +1,11 @@
 """Reading a growing text: with a cache while it fits the window, by rereading the window once it does not.
 
-A text on its own is also read ahead. Where its last two tokens have stood together before, the tokens that followed them
-then are read along with the newest one: a pass over three tokens takes little longer than over one, since the weights
-come from memory either way. A right guess saves a pass, a wrong one is taken out of the cache again. Guesses decide what
-is read early, never what is drawn, so the text is the same (Leviathan et al. 2023, *Fast Inference from Transformers via
-Speculative Decoding*; that the text itself can do the guessing is Saxena's *Prompt Lookup Decoding*, 2023).
+A single sequence is decoded speculatively. If its last two tokens occurred together before, the tokens that followed them
+serve as a draft, which is verified in the same forward pass as the newest token: a pass over three tokens takes little
+longer than over one, since all weights are read from memory either way. Each right token of the draft saves a pass; wrong
+ones are removed from the cache. The draft decides what is computed early, never what is drawn, so the text is the same
+(Leviathan et al. 2023, *Fast Inference from Transformers via Speculative Decoding*; the draft from the text itself is
+Saxena's *Prompt Lookup Decoding*, 2023).
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from minilm.model.interface import LanguageModel
+
 FEWEST, MOST = 2, 8
-"""Guesses read along with a token: as many as were right in a row, within these bounds."""
+"""Length of a draft: as many tokens as were right in a row, within these bounds."""
 
 
 class Decoder:
@@ -31,76 +35,83 @@ class Decoder:
 
     def __init__(
         self,
-        model,
-        tokens: Tensor,
+        model: LanguageModel,
+        tokens: Int[Tensor, "batch time"],
         max_new_tokens: int,
-        lengths: Tensor | None = None,
-        attribute: Tensor | None = None,
+        lengths: Int[Tensor, " batch"] | None = None,
+        attribute: Int[Tensor, "_ m"] | None = None,
     ):
         self.model, self.tokens, self.lengths = model, tokens, lengths
-        self.options = {} if attribute is None else {"attribute": attribute.to(model.device)}
+        self.attribute = None if attribute is None else attribute.to(model.device)
         self.cache = model.new_cache(tokens.size(0), min(tokens.size(1) + max_new_tokens, model.window))
         alone = tokens.size(0) == 1 and lengths is None
         self.lookup = Lookup(tokens[0].tolist()) if alone else None
         self.ahead: list[tuple[int, Tensor]] = []
-        """Guesses in the cache that are still open, each with the logits (1, vocab) that follow it."""
+        """The draft tokens in the cache that are not yet verified, each with the logits (1, vocab) that follow it."""
 
-    def next_logits(self, token: Tensor | None = None) -> Tensor:
-        """(B, vocab) for the next token, after each row has grown by `token` (B,); None reads the prompt."""
-        if token is None and self.tokens.size(1) <= self.model.window:
-            return self.read_prompt()
+    def next_logits(self, token: Int[Tensor, " batch"] | None = None) -> Float[Tensor, "batch vocab"]:
+        """For the next token, after each row has grown by `token`; None reads the prompt."""
         if token is not None:
             self.tokens = torch.cat([self.tokens, token[:, None]], dim=1)
         if self.tokens.size(1) > self.model.window:
             window = self.tokens[:, -self.model.window :]
-            return self.model(window, **self.options).logits[:, -1]
-        return self.read(token[:, None]) if self.lookup is None else self.read_ahead(int(token))
+            return self.model(window, attribute=self.attribute).logits[:, -1]
+        if token is None:
+            return self.read_prompt()
+        if self.lookup is None:
+            return self.read(token[:, None])[:, -1]
+        return self.read_ahead(self.lookup, int(token))
 
-    def read_prompt(self) -> Tensor:
+    def read(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, "batch time vocab"]:
+        """Logits after tokens that are new in each row; the cache then holds them."""
+        return self.model(tokens, attribute=self.attribute, cache=self.cache).logits
+
+    def read_prompt(self) -> Float[Tensor, "batch vocab"]:
         """The first pass, and from its logits those of each row's last real token."""
-        logits = self.model(self.tokens, cache=self.cache, **self.options).logits  # (B, T, vocab)
+        logits = self.read(self.tokens)  # (B, T, vocab)
         if self.lengths is None:
             return logits[:, -1]
         self.cache.set_lengths(self.lengths)
         rows = torch.arange(logits.size(0), device=logits.device)
         return logits[rows, self.lengths.to(logits.device) - 1]
 
-    def read(self, token: Tensor) -> Tensor:
-        """Logits (B, vocab) after one new token of each row (B, 1)."""
-        return self.model(token, cache=self.cache, **self.options).logits[:, -1]
-
-    def read_ahead(self, token: int) -> Tensor:
-        """Logits (1, vocab) after a token of the only row: from an earlier pass, if that guessed it."""
-        self.lookup.append(token)
+    def read_ahead(self, lookup: Lookup, token: int) -> Float[Tensor, "1 vocab"]:
+        """Logits after a token of the only row: from an earlier pass, if the draft there was right."""
+        lookup.append(token)
         if self.ahead and self.ahead[0][0] == token:
-            self.lookup.n_right += 1
+            lookup.n_right += 1
             return self.ahead.pop(0)[1]
         if self.ahead:
             self.cache.rewind(len(self.ahead))
-            self.ahead, self.lookup.n_right = [], 0
-        guesses = self.guess()
-        new = torch.tensor([[token, *guesses]], device=self.tokens.device)
-        logits = self.model(new, cache=self.cache, **self.options).logits  # (1, 1 + guesses, vocab)
+            self.ahead, lookup.n_right = [], 0
+        draft = lookup.guess(self.room_for_draft())
+        logits = self.read(
+            torch.tensor([[token, *draft]], device=self.tokens.device)
+        )  # (1, 1 + draft, vocab)
         after, *further = logits.unbind(dim=1)
-        self.ahead = list(zip(guesses, further, strict=True))
+        self.ahead = list(zip(draft, further, strict=True))
         return after
 
-    def guess(self) -> list[int]:
-        """What to read ahead: nothing for a trace, which shows tokens one by one, nor where a delta keeps a state."""
+    def room_for_draft(self) -> int:
+        """Tokens that may be read ahead: none in a trace, which shows tokens one by one, or where a delta keeps a state."""
         if self.model.base.recorder is not None or self.cache.companions:
-            return []
-        return self.lookup.guess(self.cache.capacity - self.cache.length - 1)
+            return 0
+        return self.cache.capacity - self.cache.length - 1
 
 
 class Lookup:
-    """Guesses from the text itself: what followed the last two tokens when they last stood together."""
+    """Drafts from the text itself: what followed the last two tokens when they last occurred together.
+
+    >>> Lookup([7, 8, 9, 7, 8]).guess(room=2)
+    [9, 7]
+    """
 
     def __init__(self, tokens: Iterable[int]):
         self.tokens: list[int] = []
         self.after: dict[tuple[int, int], int] = {}
-        """For each pair of neighbours, where in the text the latest token after it stands."""
+        """Pair of neighboring tokens -> index of the token after its latest occurrence."""
         self.n_right = 0
-        """Guesses that came true since the last that did not."""
+        """Draft tokens that were right, since the last wrong one."""
         for token in tokens:
             self.append(token)
 
@@ -111,10 +122,10 @@ class Lookup:
         self.tokens.append(token)
 
     def guess(self, room: int) -> list[int]:
-        """Up to `room` tokens that may come next; none where the last two tokens never stood together."""
-        start = self.after.get(tuple(self.tokens[-2:]))
+        """A draft of up to `room` tokens; empty if the last two tokens never occurred together before."""
+        start = self.after.get((self.tokens[-2], self.tokens[-1])) if len(self.tokens) > 1 else None
         if start is None:
             return []
         n_guess = min(max(self.n_right, FEWEST), MOST, room)
-        period = len(self.tokens) - start  # what has repeated once is guessed to go on repeating
+        period = len(self.tokens) - start  # the draft repeats what has repeated once
         return [self.tokens[start + step % period] for step in range(n_guess)]

@@ -1,7 +1,7 @@
 """Writing a LoRA or a prefix in the file format of `peft`, for models of GPT-2's shape.
 
 GPT-2 keeps query, key and value in one map `c_attn`. A LoRA on some of the three becomes one of larger rank on that map:
-A's columns side by side, B block by block. What was merged that way is told apart again, by `peft_reading`, by the
+A's columns side by side, B block by block. `peft_reading` can take the merged factors apart again, by the
 settings that are written into the file's header.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -20,7 +20,7 @@ from minilm.interop.peft_layout import COMMON, CONFIG, KEY, MODULES, PROMPTS, WE
 from minilm.model.plain import uncompiled
 from minilm.system.atomic_folder import atomic_folder
 from minilm.tuning import LoRA, Prefix, TunedModel
-from minilm.tuning.methods.lora import LoRAAttachment
+from minilm.tuning.methods.lora import LoRAAttachment, LowRank
 from minilm.tuning.methods.prefix import PrefixAttachment
 from minilm.tuning.saving import check_finite, json_text
 
@@ -31,7 +31,7 @@ def save_peft(tuned: TunedModel, folder: str | Path) -> Path:
     """Write a tuned model that has one LoRA or one prefix attached, so that `peft` can load it.
 
     Raises:
-        ValueError: it is not a tuned model, something else is attached, or a prefix that `peft` would number otherwise.
+        ValueError: it is not a tuned model, something else is attached, or a prefix whose positions `peft` would number differently.
         SaveError: a weight or a setting is not finite, a file there is not minilm's to replace, or the disk is full.
     """
     tuned = uncompiled(tuned)
@@ -42,9 +42,10 @@ def save_peft(tuned: TunedModel, folder: str | Path) -> Path:
     [method, *more], [attachment, *_] = tuned.methods.values(), tuned.attachments.values()
     if more or not isinstance(method, LoRA | Prefix):
         raise ValueError(f"peft's format holds one LoRA or one prefix, not {', '.join(tuned.methods)}")
-    config, tensors = (
-        _lora_out(method, attachment) if isinstance(method, LoRA) else _prefix_out(method, attachment, tuned)
-    )
+    if isinstance(method, LoRA):
+        config, tensors = _lora_out(method, cast(LoRAAttachment, attachment))
+    else:
+        config, tensors = _prefix_out(method, cast(PrefixAttachment, attachment), tuned)
     check_finite(tensors, folder)
     about = json_text(COMMON | config, folder)
     metadata = {"format": "pt", "minilm": json.dumps({"settings": asdict(method)})}
@@ -86,7 +87,7 @@ def _fuse(
     method: LoRA, attachment: LoRAAttachment, layer: int, module: str, sites: list[str]
 ) -> dict[tuple[str, str], Tensor]:
     """The changes of all sites in one of GPT-2's maps as one change of it; `peft` holds factors transposed."""
-    changes = {site: attachment.changes[f"{site}-{layer}"] for site in sites}
+    changes = {site: cast(LowRank, attachment.changes[f"{site}-{layer}"]) for site in sites}
     some = changes[sites[0]].B
     places = MODULES[module]
     shape = len(places) * some.size(1), len(sites) * method.rank  # (d_out, k r)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import regex
 import torch
@@ -26,7 +26,7 @@ from minilm.system.json_files import parse_json
 from minilm.system.places import as_path
 from minilm.tuning import LoRA, Prefix, TunedModel, attach
 from minilm.tuning.linear_maps import linear_at
-from minilm.tuning.methods.lora import LowRank
+from minilm.tuning.methods.lora import LoRAAttachment, LowRank
 from minilm.tuning.saved_settings import brief, checked_settings
 from minilm.tuning.tuned import detached_on_error
 
@@ -77,7 +77,8 @@ def _own_settings(path: Path) -> dict[str, Any] | None:
     about = parse_json(note) if note else {"settings": None}
     if not isinstance(about, dict) or "settings" not in about:
         raise ValueError(f"the note in {path.name}'s header has no settings: it is damaged")
-    return about["settings"]
+    settings: dict[str, Any] | None = about["settings"]
+    return settings
 
 
 def _number(config: Mapping[str, Any], name: str, kind: type, least: float, most: float) -> Any:
@@ -86,7 +87,7 @@ def _number(config: Mapping[str, Any], name: str, kind: type, least: float, most
     Raises:
         ValueError: it is missing, of another type, or out of range.
     """
-    value = config.get(name)
+    value: Any = config.get(name)
     fits = type(value) is int or (kind is float and type(value) is float)
     if not fits or not least <= value <= most:
         raise ValueError(f"{CONFIG}: {name} must be a number from {least:g} to {most:g}, not {brief(value)}")
@@ -174,8 +175,10 @@ def _factor_shapes(
     linear = linear_at(model, sites[0], layer)
     rank = method.rank * (len(set(sites) & set(method.targets)) if separate else 1)
     d_in, d_out = linear.in_features, linear.out_features * len(sites)
-    shapes = {("A", "weight"): (rank, d_in), ("B", "weight"): (d_out, rank)}
-    shapes |= {("B", "bias"): (d_out,)} if method.bias else {}
+    shapes: dict[tuple[str, str], tuple[int, ...]] = {("A", "weight"): (rank, d_in)}
+    shapes["B", "weight"] = (d_out, rank)
+    if method.bias:
+        shapes["B", "bias"] = (d_out,)
     return {
         KEY.format(layer=layer, module=module, factor=factor, kind=kind): shape
         for (factor, kind), shape in shapes.items()
@@ -240,8 +243,8 @@ def _with_factors(
     tuned = attach(model, methods)
     with detached_on_error(tuned), torch.no_grad():
         for name, attachment in tuned.attachments.items():
-            for key, change in attachment.changes.items():
-                _fill(change, key, tensors, methods[name], separate)
+            for key, change in cast(LoRAAttachment, attachment).changes.items():
+                _fill(cast(LowRank, change), key, tensors, methods[name], separate)
     return tuned
 
 

@@ -50,7 +50,7 @@ def to_transformers(model: MiniLM) -> GPT2LMHeadModel:
     missing, unexpected = gpt2.load_state_dict(weights_to_gpt2(weights, model.config.n_layer), strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:
         raise RuntimeError(
-            f"this version of transformers names GPT-2's weights otherwise: {missing or unexpected}"
+            f"this version of transformers names GPT-2's weights differently: {missing or unexpected}"
         )
     with torch.no_grad():
         gpt2.tie_weights()

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,7 +26,7 @@ from minilm.training.resume import remove_run, steps_reached
 from minilm.training.run_folder import check_writable
 
 STOPPED, TERMINATED = 130, 143
-"""Exit statuses of a training that Ctrl-C or SIGTERM has stopped and that can go on: 128 and the signal's number."""
+"""Exit statuses of a training that Ctrl-C or SIGTERM has stopped and that can be continued: 128 plus the signal's number."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Places:
     model: Path
     run: Path
     run_is_ours: bool
-    """Whether nobody has named the run's folder: then it goes when the model is saved."""
+    """Whether the run's folder was chosen by the program: then it is removed once the model is saved."""
 
 
 def places(folder: Path, run: Path | None) -> Places:
@@ -62,7 +63,7 @@ def run_pretraining(
     """The whole command; returns its exit status.
 
     Raises:
-        ValueError: the recipe is impossible or too large for this machine, or another model or run stands there.
+        ValueError: the recipe is impossible or too large for this machine, or another model or run is there already.
         SaveError: a folder cannot be written to, or holds files of those names that are not minilm's.
     """
     where = places(folder, run)
@@ -81,7 +82,7 @@ def run_pretraining(
     return train_and_save(where, recipe, source, dtype, overwrite)
 
 
-def is_finished(where: Places, making: dict, overwrite: bool) -> bool:
+def is_finished(where: Places, making: dict[str, Any], overwrite: bool) -> bool:
     """Whether the model of this making is there already.
 
     Raises:
@@ -105,9 +106,9 @@ def is_finished(where: Places, making: dict, overwrite: bool) -> bool:
 def train_and_save(
     where: Places, recipe: Recipe, source: str | None, dtype: torch.dtype | None, overwrite: bool
 ) -> int:
-    """Train from where the run stands; save what is finished, or say how it goes on."""
+    """Train from where the run stopped; save a finished model, or say how to continue."""
     if reached := steps_reached(where.run):
-        print(f"going on at step {reached:,} of {recipe.training.steps:,}, kept in {where.run}")
+        print(f"continuing at step {reached:,} of {recipe.training.steps:,}, kept in {where.run}")
     flag = StopFlag()
     with terminate_sets(flag) as terminated:
         try:
@@ -136,12 +137,12 @@ def finish(where: Places, done: Pretrained, dtype: torch.dtype | None) -> None:
 
 
 def how_it_goes_on(run: Path, recipe: Recipe) -> str:
-    """What an interrupted command says: how far the run is, and that nothing is lost."""
+    """What an interrupted command prints: how far the run is, and that nothing is lost."""
     reached = steps_reached(run)
     if not reached:
-        return "stopped before the first step was kept; this command begins anew"
+        return "stopped before the first step was saved; this command starts again"
     return (
-        f"stopped at step {reached:,} of {recipe.training.steps:,}; this command goes on (the run is kept in {run}, and no "
+        f"stopped at step {reached:,} of {recipe.training.steps:,}; this command continues it (the run is kept in {run}, and no "
         "model was saved)"
     )
 

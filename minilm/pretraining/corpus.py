@@ -1,20 +1,18 @@
-"""Text to pretrain on: its tokenizer, batches to learn from, and held-out text with the yardsticks to judge by."""
+"""Text to pretrain on: its tokenizer, batches to learn from, and held-out text with baselines to compare with."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
-
-import torch
+from typing import Any, Protocol
 
 from minilm.evaluation.ngram import NGramModel
-from minilm.evaluation.perplexity import mean_loss, perplexity
-from minilm.objectives.batch import IGNORE, Batch, BatchMaker
-from minilm.objectives.samplers import Documents, NextToken
+from minilm.evaluation.perplexity import bits_per_byte, mean_loss, perplexity
+from minilm.model.interface import LanguageModel
+from minilm.objectives.batch import Batch, BatchMaker
+from minilm.objectives.samplers import Completions, Documents, NextToken
 from minilm.pretraining.large_text import LARGE, encode_large, evaluated
 from minilm.pretraining.recipe import WORLD_OF
 from minilm.storyworld import Oracle, StoryWorld
@@ -25,12 +23,21 @@ from minilm.text.tokenizer import END_OF_TEXT, BPETokenizer
 class Corpus(Protocol):
     """What `pretrain` asks of a text, whatever its kind."""
 
-    name: str
-    tokenizer: BPETokenizer
+    @property
+    def name(self) -> str:
+        """What it is called in reports."""
+
+    @property
+    def tokenizer(self) -> BPETokenizer:
+        """Learned from the part to learn from."""
 
     @property
     def floor(self) -> float | None:
         """The least loss on the held-out text that any model can expect, in nats per token, where it is known."""
+
+    @property
+    def held_out(self) -> Sequence[Any]:
+        """What the loss is measured on, in token ids."""
 
     @property
     def opening(self) -> list[int]:
@@ -39,7 +46,7 @@ class Corpus(Protocol):
     def batches(self, context_length: int, batch_size: int, seed: int = 0) -> BatchMaker:
         """Windows to learn from."""
 
-    def loss(self, model) -> float:
+    def loss(self, model: LanguageModel) -> float:
         """Mean loss on the held-out text, in nats per token."""
 
     def bits_per_byte(self, loss: float) -> float:
@@ -52,7 +59,7 @@ class Corpus(Protocol):
     def floors(self) -> dict[str, float]:
         """The floor of each kind of document in the held-out text; empty where there are no kinds."""
 
-    def losses(self, model) -> dict[str, float]:
+    def losses(self, model: LanguageModel) -> dict[str, float]:
         """The model's loss on each of these kinds."""
 
 
@@ -72,7 +79,7 @@ class StoryCorpus:
     world: StoryWorld
     name: str = "storyworld"
     kinds: Sequence[str] = ()
-    """The kind of each document held out; empty where nobody knows."""
+    """The kind of each held-out document; empty if unknown."""
 
     @classmethod
     def sample(
@@ -88,7 +95,7 @@ class StoryCorpus:
         held_out = world.sample(n_held_out, seed=seed + 1)
         tokenizer = BPETokenizer.train(texts[:TEXTS_FOR_TOKENIZER], vocab_size=vocab_size)
         encode = tokenizer.encode
-        kinds = tuple(story.attributes["kind"] for story in held_out)
+        kinds = tuple(story.value("kind") for story in held_out)
         return cls(
             tokenizer,
             [encode(text) for text in texts],
@@ -107,7 +114,7 @@ class StoryCorpus:
         """The same for each kind of document by itself."""
         return {kind: self._floor(rows) for kind, rows in self._by_kind().items()}
 
-    def losses(self, model) -> dict[str, float]:
+    def losses(self, model: LanguageModel) -> dict[str, float]:
         """The model's loss on each kind of document, in nats per token."""
         return {kind: self._loss(model, rows) for kind, rows in self._by_kind().items()}
 
@@ -132,7 +139,7 @@ class StoryCorpus:
     def batches(self, context_length: int, batch_size: int, seed: int = 0) -> Documents:
         return Documents(self.stories, self.tokenizer.end_of_text, context_length, batch_size, seed)
 
-    def loss(self, model) -> float:
+    def loss(self, model: LanguageModel) -> float:
         """Over every token of every document, and over its end.
 
         Raises:
@@ -140,7 +147,7 @@ class StoryCorpus:
         """
         return self._loss(model, self.held_out)
 
-    def _loss(self, model, rows: list[list[int]]) -> float:
+    def _loss(self, model: LanguageModel, rows: list[list[int]]) -> float:
         longest = max(map(len, rows)) + 1
         if longest > model.window:
             raise ValueError(f"a held-out document of {longest} tokens needs context_length >= {longest}")
@@ -151,7 +158,7 @@ class StoryCorpus:
     def bits_per_byte(self, loss: float) -> float:
         n_token = sum(len(story) + 1 for story in self.held_out)
         n_byte = sum(len(self.tokenizer.decode(story).encode()) for story in self.held_out)
-        return loss * n_token / math.log(2) / n_byte
+        return bits_per_byte(loss, n_token, n_byte)
 
     def baseline(self) -> float:
         end = self.tokenizer.end_of_text
@@ -165,13 +172,9 @@ class StoryCorpus:
 
 def whole_stories(stories: Sequence[Sequence[int]], end_of_text: int) -> Batch:
     """One story a row, from the end-of-text token before it to the one after it; padding asks for nothing."""
-    length = max(map(len, stories)) + 1
-    tokens = torch.full((len(stories), length), end_of_text)
-    targets = torch.full((len(stories), length), IGNORE)
-    for row, story in enumerate(stories):
-        tokens[row, 1 : len(story) + 1] = torch.tensor(story)
-        targets[row, : len(story) + 1] = torch.tensor([*story, end_of_text])
-    return Batch(tokens, targets)
+    pairs = [([end_of_text], [*story, end_of_text]) for story in stories]
+    longest = max(map(len, stories)) + 1
+    return Completions(pairs, len(pairs), longest).collate(range(len(pairs)))
 
 
 @dataclass(frozen=True)
@@ -180,21 +183,21 @@ class TextCorpus:
 
     tokenizer: BPETokenizer
     text: list[int] | TokenShards
-    """Token ids to learn from; those of a large file lie on disk."""
+    """Token ids to learn from; those of a large file stay on disk."""
     held_out: list[int]
     """Token ids of what follows; of much text, evenly spaced parts, so that an evaluation stays short."""
     n_byte: int
     """Bytes of the held-out tokens."""
     name: str = "text"
     floor: None = None
-    """Nobody knows how predictable Shakespeare is."""
+    """It is unknown how predictable Shakespeare is."""
 
     @property
     def floors(self) -> dict[str, float]:
         """None is known."""
         return {}
 
-    def losses(self, model) -> dict[str, float]:
+    def losses(self, model: LanguageModel) -> dict[str, float]:
         """There are no kinds."""
         return {}
 
@@ -230,11 +233,11 @@ class TextCorpus:
     def batches(self, context_length: int, batch_size: int, seed: int = 0) -> NextToken:
         return NextToken(self.text, context_length, batch_size, seed)
 
-    def loss(self, model) -> float:
+    def loss(self, model: LanguageModel) -> float:
         return perplexity(model, self.held_out).nats_per_token
 
     def bits_per_byte(self, loss: float) -> float:
-        return loss * len(self.held_out) / math.log(2) / self.n_byte
+        return bits_per_byte(loss, len(self.held_out), self.n_byte)
 
     def baseline(self) -> float:
         model = NGramModel(self.text, self.tokenizer.vocab_size)
@@ -242,10 +245,10 @@ class TextCorpus:
 
 
 def corpus_named(name: str, vocab_size: int, n_story: int = 50_000, n_held_out: int = 500) -> Corpus:
-    """The storyworld, a running text of the shelf, or a text file of the reader's.
+    """The corpus of a name: the storyworld, a registered running text, or a text file of your own.
 
     Raises:
-        ValueError: the data is neither.
+        ValueError: the data is none of these.
         FileNotFoundError: there is no such file or data set.
     """
     if name in WORLD_OF:

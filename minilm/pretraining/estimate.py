@@ -9,13 +9,13 @@ from minilm.pretraining.recipe import WORLD_OF, Recipe
 from minilm.training.memory import MemoryNeed, training_need
 
 BYTES_PER_STORY = 5_000
-"""Of a story's text, its token ids, and their packed windows, as measured on 20,000 stories."""
+"""For a story's text, its token ids, and their packed windows, as measured on 20,000 stories."""
 BYTES_PER_COUNTED_STORY, COUNTED_STORIES = 6_000, 20_000
-"""Of the 5-gram yardstick, which counts so many stories at most."""
+"""For the 5-gram baseline, which counts so many stories at most."""
 BYTES_PER_CHARACTER = 14
-"""Of a text in memory and of its token ids; a file above `LARGE` is read in parts."""
+"""For a text in memory and its token ids; a file above `LARGE` is read in parts."""
 BYTES_PER_COUNTED_CHARACTER, COUNTED_CHARACTERS = 42, 6_000_000
-"""Of the 5-gram yardstick, which counts two million tokens at most."""
+"""For the 5-gram baseline, which counts two million tokens at most."""
 
 
 def recipe_need(recipe: Recipe) -> MemoryNeed:

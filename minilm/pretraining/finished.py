@@ -1,4 +1,4 @@
-"""How a finished model was made, as its card says it: by that no run is repeated, and no model is lost, by mistake."""
+"""How a finished model was made, as its card says it: so that no run is repeated and no model is lost by mistake."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def making_of(recipe: Recipe, dtype: torch.dtype | None, source: str | None) -> 
 
 
 def source_digest(data: str) -> str | None:
-    """A digest of what a recipe's text is made from: the reader's own file, or the grammar; None for data of the shelf.
+    """A digest of what a recipe's text is made from: your own file, or the grammar; None for registered data sets.
 
-    The shelf's files never change: each has its SHA-256 in the register.
+    Their files never change: each has its SHA-256 in the register.
     """
     path = Path(data).expanduser()
     files = [WORLDS[WORLD_OF[data]]] if data in WORLD_OF else [path]
@@ -69,7 +69,7 @@ def difference(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str | None
 
 
 def _decisive(making: Mapping[str, Any], also: set[str]) -> dict[str, Any]:
-    """Of a making, what decides the model, defaults filled in."""
+    """The settings of a making that decide the model, defaults filled in."""
     training = {**asdict(TrainingConfig()), **making["training"]}
     recipe = {**asdict(Recipe()), "stored": "float32", **making}
     rest = {name: value for name, value in recipe.items() if name not in ("training", "source")}

@@ -1,7 +1,7 @@
-"""A text file that is too large for memory, as a corpus: learnt from, encoded and evaluated in parts.
+"""A text file that is too large for memory, as a corpus: used for training, encoded and evaluated in parts.
 
 Its tokenizer and its tokens are kept in the cache, in a folder named after the file's own SHA-256 and the settings: the next run
-on it begins at once, and one that was interrupted goes on.
+on it begins at once, and an interrupted one continues.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from minilm.datasets.store import cache_folder
+from minilm.system.paths import cache_folder
 from minilm.text.excerpts import sample_file, sample_tokens
 from minilm.text.pieces import cut_near
 from minilm.text.shard_manifest import sha256
@@ -33,7 +33,7 @@ class LargeText(NamedTuple):
     """A text as token ids on disk."""
 
     tokenizer: BPETokenizer
-    """It learnt from the first part alone."""
+    """It was trained on the first part alone."""
     text: TokenShards
     """The first part, to learn from."""
     held_out: TokenShards

@@ -42,7 +42,7 @@ class Pretrained:
         return None if self.corpus.floor is None else self.loss / self.corpus.floor - 1
 
     def save(self, folder: str | Path, dtype: torch.dtype | None = None) -> Path:
-        """Write model, tokenizer and card; see `save_pretrained`. The card comes last: its yardsticks take time."""
+        """Write model, tokenizer and card; see `save_pretrained`. The card comes last, since its baselines take time."""
         check_folder(folder)
         save_pretrained(folder, self.model, self.corpus.tokenizer, dtype=dtype)
         return save_card(folder, self.card(dtype))

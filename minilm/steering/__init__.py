@@ -1,4 +1,4 @@
-"""Steering a frozen model at its logits, with nothing trained."""
+"""Steering a frozen model during generation, without any training."""
 
 from minilm.steering.dexperts import Experts
 from minilm.steering.pplm import PPLM

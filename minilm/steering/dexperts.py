@@ -1,16 +1,16 @@
-"""Steering a model by the difference of two others, with no training of its own.
+"""Steering a model by the difference of the logits of two others; the model itself is not trained.
 
 DExperts (Liu et al. 2021): z = z_base + alpha (z_expert - z_anti), within the top-p tokens of z_base  (Eq. 2)
 Proxy-tuning (Liu et al. 2024): the same with alpha = 1 and all tokens; expert and anti-expert are a small
 model after and before tuning, and the base is a large one.
 
-The difference of logits is a log-ratio of probabilities, up to a constant: what one model knows and the
-other does not. It is auxiliary tuning's shift, taken from two whole language models instead of being
-learnt.
+The difference of logits is a log-ratio of probabilities, up to a constant. Auxiliary tuning learns such a shift;
+here it is computed from two complete language models.
 """
 
 from __future__ import annotations
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from minilm.generation.requests import check_top_p
@@ -25,19 +25,20 @@ from minilm.tuning.guidance import Strength
 
 
 class Experts(OnBase, nn.Module):
-    """Reads and generates like the base, with an expert's and an anti-expert's word heard.
+    """A drop-in replacement for the base whose logits are shifted by expert minus anti-expert.
 
     Args:
         base: the model to be steered.
         expert, anti_expert: models over the same tokens, tuned or not.
-        strength: alpha, a factor of their difference.
-        top_p: tokens outside the base's own nucleus of this mass cannot be drawn; None lets all in.
+        strength: alpha, the factor of their difference.
+        top_p: tokens outside the base's own nucleus of this mass cannot be drawn; None allows all tokens.
 
     Raises:
         ValueError: another vocabulary, or a setting out of range.
     """
 
     strength = Strength()
+    base: MiniLM
 
     def __init__(
         self,
@@ -51,7 +52,7 @@ class Experts(OnBase, nn.Module):
         for each in (expert, anti_expert):
             if each.config.vocab_size != base.config.vocab_size:
                 raise ValueError(
-                    f"an expert with {each.config.vocab_size} tokens cannot speak to a base with "
+                    f"an expert with {each.config.vocab_size} tokens does not fit a base with "
                     f"{base.config.vocab_size}: all three must share one tokenizer"
                 )
         check_top_p(top_p)
@@ -61,11 +62,15 @@ class Experts(OnBase, nn.Module):
 
     @classmethod
     def proxy(cls, base: MiniLM, tuned: LanguageModel, untuned: LanguageModel) -> Experts:
-        """Proxy-tuning: the base, moved as tuning moved a smaller model."""
+        """Proxy-tuning: shift the base's logits as tuning has shifted those of a smaller model."""
         return cls(base, tuned, untuned, strength=1.0, top_p=None)
 
     def forward(
-        self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
+        self,
+        tokens: Int[Tensor, "batch time"],
+        *,
+        attribute: Int[Tensor, "_ m"] | None = None,
+        cache: KVCache | None = None,
     ) -> Output:
         """Next-token logits for tokens (B, T), as `MiniLM.forward`; the attribute goes to the experts."""
         if attribute is not None and not self.takes_attribute:
@@ -74,23 +79,23 @@ class Experts(OnBase, nn.Module):
         with evaluating(self):
             return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
 
-    def shift(self, reading: Reading) -> Tensor:
-        """alpha (z_expert - z_anti), and -inf outside the base's nucleus: (B, T, vocab)."""
+    def shift(self, reading: Reading) -> Float[Tensor, "batch time vocab"]:
+        """alpha (z_expert - z_anti), and -inf outside the base's nucleus."""
         shift = self.strength * (self.ask(self.expert, reading) - self.ask(self.anti_expert, reading))
         if self.top_p is None:
             return shift
         nucleus = keep_nucleus(reading.logits.softmax(dim=-1), self.top_p) > 0
         return shift.masked_fill(~nucleus, float("-inf"))
 
-    def ask(self, expert: LanguageModel, reading: Reading) -> Tensor:
-        """An expert's logits (B, T, vocab) for the pass that is under way."""
+    def ask(self, expert: LanguageModel, reading: Reading) -> Float[Tensor, "batch time vocab"]:
+        """An expert's logits for the pass that is under way."""
         cache = own_cache(reading, expert, getattr(expert, "n_virtual", 0))
         attribute = reading.attribute if expert.takes_attribute else None
         return expert(reading.tokens, attribute=attribute, cache=cache).logits
 
     @property
     def takes_attribute(self) -> bool:
-        """Whether one of the experts reads an attribute."""
+        """Whether one of the experts takes an attribute."""
         return self.expert.takes_attribute or self.anti_expert.takes_attribute
 
     @property

@@ -1,15 +1,15 @@
-"""PPLM: steering by gradients while writing, with no weight trained (Dathathri et al. 2020, *Plug and Play
+"""PPLM: steering by gradients during generation, without training a weight (Dathathri et al. 2020, *Plug and Play
 Language Models*).
 
-Before each token, the keys and values of all earlier ones are moved a little, so that words of a bag become
-likelier:
+Before each token, a few gradient steps change the keys and values of all earlier tokens, so that the words of a bag
+become likelier:
 
     L = -log sum_{w in bag} p~(w) + 0.01 KL(p~ || p)   H <- H - 0.02 g / |g|^1.5, g = dL/dH, thrice (Eq. 3)
     x_t ~ p~^0.9 p^0.1, among the 10 likeliest                                                  (Section 3.3)
 
-p is the untouched model's distribution, p~ that after the moved keys and values. What was moved stays so
-for the tokens that follow. Where auxiliary tuning pays once, in training, this pays four passes and three
-backward passes for every token.
+p is the distribution of the unchanged model, p~ the one with the changed keys and values. The changes are kept for
+the tokens that follow. Auxiliary tuning pays once, in training; PPLM pays four forward and three backward passes for
+every token.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from minilm.generation.requests import check_finite, check_model
@@ -31,7 +32,7 @@ from minilm.system.checks import number, whole
 
 @dataclass(frozen=True, kw_only=True)
 class PPLM:
-    """Settings, as published for bags of words.
+    """The paper's settings for bags of words.
 
     Raises:
         ValueError: a setting is out of range.
@@ -40,13 +41,13 @@ class PPLM:
     steps: int = 3
     """Gradient steps before each token."""
     step_size: float = 0.02
-    """Length of a step, before the gradient's norm divides it."""
+    """Length of a step, before it is divided by the gradient's norm."""
     gamma: float = 1.5
     """Power of the norm that divides a layer's gradient."""
     kl_scale: float = 0.01
     """Weight of the divergence from the untouched model."""
     fusion: float = 0.9
-    """Weight of the moved distribution in the geometric mean that is sampled from."""
+    """Weight of the changed distribution in the geometric mean that tokens are sampled from."""
     top_k: int = 10
     """Tokens to choose among."""
 
@@ -60,12 +61,12 @@ class PPLM:
     def generate(
         self,
         model: MiniLM,
-        tokens: Tensor,
+        tokens: Int[Tensor, "batch time"],
         bag: Sequence[int],
         max_new_tokens: int,
         seed: int | None = None,
         stop_token: int | None = None,
-    ) -> Tensor:
+    ) -> Int[Tensor, "batch longer"]:
         """Continue tokens (B, T) towards the words of a bag: (B, T + new).
 
         Args:
@@ -95,9 +96,14 @@ class PPLM:
         return tokens
 
     def step(
-        self, model: MiniLM, past: Past, last: Tensor, untouched: Tensor, wanted: Tensor
-    ) -> tuple[Tensor, Past]:
-        """The moved log-probabilities (B, vocab) after the last token (B, 1), and the past that has it."""
+        self,
+        model: MiniLM,
+        past: Past,
+        last: Int[Tensor, "batch 1"],
+        untouched: Float[Tensor, "batch vocab"],
+        wanted: Int[Tensor, " bag"],
+    ) -> tuple[Float[Tensor, "batch vocab"], Past]:
+        """The moved log-probabilities after the last token, and the keys and values that include it."""
         for _ in range(self.steps if past.length else 0):
             past = self.move(model, past, last, untouched, wanted)
         with torch.no_grad():
@@ -110,18 +116,24 @@ class PPLM:
         with torch.enable_grad():
             moved = model(last, cache=Past(keys, values)).logits[:, -1].log_softmax(-1)
             gradients = torch.autograd.grad(self.loss(moved, untouched, wanted).sum(), (keys, values))
-        norms = sum(each.square().sum(dim=(2, 3, 4), keepdim=True) for each in gradients).sqrt()
+        of_keys, of_values = (each.square().sum(dim=(2, 3, 4), keepdim=True) for each in gradients)
+        norms = (of_keys + of_values).sqrt()
         scale = self.step_size / (norms + 1e-15) ** self.gamma  # (L, B, 1, 1, 1)
         return Past(*(each.detach() - scale * g for each, g in zip((keys, values), gradients, strict=True)))
 
-    def loss(self, moved: Tensor, untouched: Tensor, wanted: Tensor) -> Tensor:
-        """-log sum_{w in bag} p~(w) + kl_scale KL(p~ || p) of log-probabilities (B, vocab): (B,)."""
+    def loss(
+        self,
+        moved: Float[Tensor, "batch vocab"],
+        untouched: Float[Tensor, "batch vocab"],
+        wanted: Int[Tensor, " bag"],
+    ) -> Float[Tensor, " batch"]:
+        """-log sum_{w in bag} p~(w) + kl_scale KL(p~ || p), of log-probabilities."""
         divergence = (moved.exp() * (moved - untouched)).sum(dim=-1)
         return self.kl_scale * divergence - moved[:, wanted].logsumexp(dim=-1)
 
 
 class Past(KVCache):
-    """Keys and values (L, B, H, S, p) that gradients pass through: new ones are put beside, not into them."""
+    """Keys and values (L, B, H, S, p) that gradients flow through: new ones are concatenated, not written in place."""
 
     def __init__(self, keys: Tensor, values: Tensor):
         self.keys, self.values, self.lengths, self.companions = keys, values, None, {}
@@ -133,14 +145,14 @@ class Past(KVCache):
         return torch.cat([self.keys[layer], keys], dim=-2), torch.cat([self.values[layer], values], dim=-2)
 
     def grown(self) -> Past:
-        """This past and the tokens that were read after it."""
+        """These keys and values, and those of the tokens that were read after them."""
         keys, values = (torch.stack(each) for each in zip(*self.new, strict=True))
         return Past(torch.cat([self.keys, keys], dim=-2), torch.cat([self.values, values], dim=-2))
 
 
 @torch.no_grad()
 def read(model: MiniLM, tokens: Tensor, max_new_tokens: int) -> tuple[KVCache, Past]:
-    """What the model remembers of tokens (B, T), T perhaps 0: once to be left alone, once to be moved."""
+    """The model's keys and values for tokens (B, T), T perhaps 0: one copy to keep, one copy to change."""
     free = model.new_cache(tokens.size(0), tokens.size(1) + max_new_tokens)
     if tokens.size(1):
         model(tokens, cache=free)
@@ -148,12 +160,12 @@ def read(model: MiniLM, tokens: Tensor, max_new_tokens: int) -> tuple[KVCache, P
 
 
 def check_request(model: MiniLM, tokens: Tensor, bag: Sequence[int], max_new_tokens: int) -> None:
-    """Raise ValueError naming what cannot be done."""
+    """Raise ValueError for a request that cannot be met; the message says why."""
     check_model(model)
     model.check(tokens)
     wanted = id_row(bag, "bag")
     if not len(wanted):
-        raise ValueError("the bag of words is empty: name the tokens that shall become likelier")
+        raise ValueError("the bag of words is empty: give the ids of the tokens that should become likelier")
     check_ids(wanted, model.config.vocab_size)
     whole("max_new_tokens", max_new_tokens)
     if max_new_tokens < 1 or tokens.size(1) + max_new_tokens - 1 > model.window:

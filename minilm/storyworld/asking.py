@@ -7,13 +7,14 @@ answer, neither is asked for; of a relation that changes (who has the kite *now*
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from math import comb
 from typing import NamedTuple
 
 from minilm.storyworld.automaton import TARGET_MARK, Differ, Mark
 from minilm.storyworld.documents import Kind, Notation, Parts, Relation, dressed, filled
 from minilm.storyworld.grammar import Fact, Mention, Text
+from minilm.storyworld.parts import literal
 from minilm.storyworld.telling import Writer
 
 WHAT, WHO, YES, NO = 2.0, 1.0, 1.0, 1.0
@@ -38,7 +39,7 @@ class Speech:
 
     def relation(self, fact: Fact) -> Relation | None:
         """How the fact's relation is said, by the slot of its object where that matters."""
-        name = "".join(part.text for part in fact[1])
+        name = literal(fact[1])
         slots = [part.slot for part in fact[2] if isinstance(part, Mention)]
         known = self.grammar.relations
         return known.get(f"{name} {{{slots[-1]}}}" if slots else name) or known.get(name)
@@ -46,11 +47,11 @@ class Speech:
     def named(self, fact: Fact) -> Parts:
         """What the fact's subject is called in a sentence: Mia's uncle, the race."""
         head = fact[0][0]
-        key = head.slot if isinstance(head, Mention) else head.text
+        key = head.slot if isinstance(head, Mention) else literal([head])
         return self.grammar.called.get(key, fact[0])
 
     def values(self, fact: Fact) -> dict[str, Parts]:
-        """What stands for each name in a notation's pattern."""
+        """The parts that replace each name in a notation's pattern."""
         relation = self.relation(fact)
         values = {"subject": fact[0], "relation": fact[1], "object": fact[2], "named": self.named(fact)}
         if relation and relation.says:
@@ -60,7 +61,7 @@ class Speech:
         return values
 
     def is_person(self, fact: Fact) -> bool:
-        """Whether the subject is somebody for whom a pronoun can stand."""
+        """Whether the subject is a person, so that a pronoun can replace the name."""
         head = fact[0][0]
         if not isinstance(head, Mention):
             return False
@@ -68,11 +69,13 @@ class Speech:
 
     def ways(self, fact: Fact, facts: tuple[Fact, ...], pronoun: bool) -> list[Way]:
         """The ways to ask for a fact among `facts`; `pronoun`: its subject is called she or he."""
-        relation, found = self.relation(fact), []
+        relation, found = self.relation(fact), list[Way]()
         if relation is None:
             return found
-        values = self.values(fact)
-        subject = (fact[0][0]._replace(form="he"),) if pronoun else values["named"]
+        values, head = self.values(fact), fact[0][0]
+        subject = values["named"]
+        if pronoun and isinstance(head, Mention):
+            subject = (head._replace(form="he"),)
         values["subject"] = subject
         if relation.ask and self._settled(fact, facts, relation, (0, 1)):
             found.append(Way(WHAT, filled(relation.ask, values), fact[2], False))
@@ -132,13 +135,13 @@ class Asker:
         self.facts = tuple(dict.fromkeys(facts))
         """(facts,) what was told, each once"""
         self.asked = [fact for fact in self.facts if speech.ways(fact, self.facts, False)]
-        self._known: dict[tuple, int] = {}
+        self._known: dict[tuple[int, int, Parts | None], int] = {}
 
     def start(self, spaced: bool) -> int | None:
         """The node where the first question begins; None where there is nothing to ask."""
         if not self.asked:
             return None
-        turns = Counter()
+        turns: dict[int, float] = defaultdict(float)
         for turn, chance in (self.kind.turns or {1: 1.0}).items():
             turns[min(turn, len(self.asked))] += chance
         return self.automaton.branch(
@@ -152,7 +155,7 @@ class Asker:
         key = (left, first, last and last[0])
         if key not in self._known:
             rest = range(first, len(self.asked) - left + 1)
-            options = [
+            options: list[tuple[float, int]] = [
                 (comb(len(self.asked) - 1 - index, left - 1), self._turn(left, index, last, spaced))
                 for index in rest
             ]
@@ -184,8 +187,7 @@ class Asker:
 
     def _differing(self, question: Parts, node: int) -> int:
         """A question whose last mention says another filler."""
-        place = max(i for i, part in enumerate(question) if isinstance(part, Mention))
-        mention = question[place]
+        place, mention = [(i, part) for i, part in enumerate(question) if isinstance(part, Mention)][-1]
         node = self.writer.parts(question[place + 1 :], node, counted=False)
         pool = self.writer.plot.cast[mention.slot]
         slot = self.automaton.slots.index(mention.slot)

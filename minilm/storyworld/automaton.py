@@ -3,7 +3,7 @@
 A walk from `root` to an `End` is a derivation; what its `Write` and `Say` steps say is a text. Which step
 follows never depends on what fills a slot, so much can be computed by one backward pass over the nodes alone:
 they are numbered so that each comes after all that may follow it. Equal nodes are one node, so that ways that
-have the same future meet. Only questions about a story, and its facts written after it, depend on what it told:
+have the same future meet. Only questions about a story, and its facts written after it, depend on what it has told:
 that part of the graph is added when it is needed (`Recall`).
 """
 
@@ -71,7 +71,7 @@ class Recall(NamedTuple):
     """What follows depends on the facts that the story has told: it is compiled when they are known."""
 
     compile: Callable[[tuple[int, ...]], int]
-    """From the facts remembered to the node that goes on."""
+    """From the facts remembered to the node that continues."""
     next: int
     """The node to which every way on from here comes."""
 
@@ -80,7 +80,7 @@ class Mark(NamedTuple):
     """Where something begins that is looked for later; says nothing."""
 
     what: str
-    """"story": a story that stands after other words; "target": the last element of a document."""
+    """"story": a story that begins after other words; "target": the last element of a document."""
     next: int
 
 
@@ -117,7 +117,7 @@ class Automaton:
         self.slots = [slot.name for slot in grammar.slots.values() if not slot.free]
         self.writers: dict[str, Any] = {}
         """What makes the nodes of each plot's texts, by the plot's name; kept here for what is compiled later."""
-        self._known: dict[tuple, int] = {}
+        self._known: dict[tuple[object, ...], int] = {}
         self._numbers: dict[Fact, int] = {}
         self._recalled: dict[tuple[int, tuple[int, ...]], int] = {}
         self._leaves: list[tuple[Leaf, ...]] = []
@@ -125,7 +125,7 @@ class Automaton:
         self._skip: list[int] = []
 
     def add(self, node: Node) -> int:
-        """The number of a node whose successors all stand in the graph already; an equal one is not added twice."""
+        """The number of a node whose successors are all in the graph already; an equal node is not added twice."""
         key = (type(node), node)
         if key not in self._known:
             self._known[key] = len(self.nodes)
@@ -133,7 +133,7 @@ class Automaton:
         return self._known[key]
 
     def branch(self, options: list[tuple[float, int]]) -> int:
-        """A node that goes on to one of several by weight; the one itself where there is no choice."""
+        """A node that leads to one of several by weight; the node itself if there is only one."""
         options = [(weight, node) for weight, node in options if weight > 0]
         if len(options) == 1:
             return options[0][1]
@@ -148,9 +148,10 @@ class Automaton:
         return self._numbers[fact]
 
     def recall(self, index: int, facts: tuple[int, ...]) -> int:
-        """Where a `Recall` goes on when these facts were told; new nodes are added as they are needed."""
+        """The node that follows a `Recall` when these facts were told; new nodes are added when they are needed."""
         if (index, facts) not in self._recalled:
-            self._recalled[index, facts] = self.nodes[index].compile(facts)
+            node = self.nodes[index]
+            self._recalled[index, facts] = node.compile(facts) if isinstance(node, Recall) else index
         return self._recalled[index, facts]
 
     def leaves(self, index: int) -> tuple[Leaf, ...]:
@@ -185,10 +186,10 @@ class Automaton:
         What has to be remembered is kept apart, and so is where a target begins, which `Oracle.target_log_prob` asks for.
         """
         for number, node in enumerate(self.nodes[len(self._skip) : index + 1], start=len(self._skip)):
-            silent = (
-                node.what != TARGET_MARK
-                if isinstance(node, Mark)
-                else isinstance(node, Told) and not node.facts
-            )
-            self._skip.append(self._skip[node.next] if silent else number)
+            if (isinstance(node, Mark) and node.what != TARGET_MARK) or (
+                isinstance(node, Told) and not node.facts
+            ):
+                self._skip.append(self._skip[node.next])
+            else:
+                self._skip.append(number)
         return self._skip[index]

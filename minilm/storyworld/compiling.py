@@ -21,21 +21,23 @@ def compile_documents(grammar: Grammar) -> Automaton:
 def _start(automaton: Automaton, kind: Kind) -> int:
     """The node where a document of a kind begins.
 
-    Where notations begin with the story, notation and number of examples are chosen after it, so that who reads the story
+    Where notations begin with the story, notation and number of examples are chosen after it, so that a reader of the story
     has one document to think of.
     """
-    counts, options, late = kind.examples or {1: 1.0}, [], []
+    counts = kind.examples or {1: 1.0}
+    options: list[tuple[float, int]] = []
+    late: list[tuple[float, Notation, int | None]] = []
     for notation in (n for n in kind.notations.values() if n.weight):
         first = notation.parts[0]
-        starts = [None]  # where the last 0, 1, 2, ... examples begin
+        starts: list[int] = []  # where the last 1, 2, ... examples begin
         is_late = isinstance(first, Mention) and first.slot == STORY
         for _ in range(max(counts) - is_late):
-            starts.append(_example(automaton, kind, notation, starts[-1]))
+            starts.append(_example(automaton, kind, notation, starts[-1] if starts else None))
         for count, chance in counts.items():
             if is_late:
-                late.append((notation.weight * chance, notation, starts[count - 1]))
+                late.append((notation.weight * chance, notation, starts[count - 2] if count > 1 else None))
             else:
-                options.append((notation.weight * chance, starts[count]))
+                options.append((notation.weight * chance, starts[count - 1]))
     if late:
         told = [
             (plot.weight, _told_first(automaton, kind, plot, late))

@@ -21,9 +21,10 @@ class Conditioned:
                 value = sum(p * self.chance(n) for p, n in zip(*node, strict=True))
             elif isinstance(node, Write) and self.keyword in node.keywords:
                 value = 1.0
+            elif isinstance(node, End) or (isinstance(node, Write) and node.forget):
+                value = 0.0
             else:
-                over = isinstance(node, End) or (isinstance(node, Write) and node.forget)
-                value = 0.0 if over else self.chance(node.next)
+                value = self.chance(node.next)
             self._chances[index] = value
         return self._chances[index]
 
@@ -34,7 +35,7 @@ class Conditioned:
             if isinstance(node, Branch):
                 ways = [(p * self.chance(n), n) for p, n in zip(*node, strict=True)]
                 copy = self.automaton.branch([(weight, self.node(n)) for weight, n in ways if weight > 0])
-            elif isinstance(node, Write) and self.keyword in node.keywords:
+            elif isinstance(node, End) or (isinstance(node, Write) and self.keyword in node.keywords):
                 copy = index
             else:
                 copy = self.automaton.add(node._replace(next=self.node(node.next)))

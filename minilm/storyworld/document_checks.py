@@ -21,7 +21,8 @@ from minilm.storyworld.documents import (
     filled,
     joined,
 )
-from minilm.storyworld.grammar import Grammar, GrammarError, Mention, Plot, Template, Text
+from minilm.storyworld.grammar import Grammar, GrammarError, Mention, Part, Plot, Template, Text
+from minilm.storyworld.parts import literal
 from minilm.storyworld.units import units
 from minilm.storyworld.validation import always_bound, keywords_in, texts
 
@@ -87,7 +88,7 @@ def _has_keyword(grammar: Grammar, plot: Plot) -> bool:
 
 def _can_be_asked(grammar: Grammar, template: Template) -> bool:
     asked = {name.partition(" {")[0] for name, relation in grammar.relations.items() if relation.ask}
-    return any("".join(part.text for part in fact[1]) in asked for fact in template.facts)
+    return any(literal(fact[1]) in asked for fact in template.facts)
 
 
 def _check_seams(grammar: Grammar, kind: Kind, notation: Notation) -> None:
@@ -103,10 +104,10 @@ def _check_seams(grammar: Grammar, kind: Kind, notation: Notation) -> None:
             )
 
 
-def _samples(notation: Notation, part: Text | Mention) -> list[str]:
-    """What may stand for a part of a notation, in a few examples."""
+def _samples(notation: Notation, part: Part) -> list[str]:
+    """A few examples of what a part of a notation may say."""
     if not isinstance(part, Mention):
-        return [part.text]
+        return [literal([part])]
     if part.slot == STORY:
         texts = list(_STORIES)
     elif part.slot in (FACTS, QUESTIONS, NOUNS):
@@ -123,11 +124,10 @@ def _written(pattern: Parts) -> str:
 
 def _texts(parts: Parts) -> Iterator[str]:
     for part in parts:
-        yield (
-            part.text
-            if isinstance(part, Text)
-            else "".join(_texts(dressed((Text("Mia"),), part.spaced, False)))
-        )
+        if isinstance(part, Text):
+            yield part.text
+        elif isinstance(part, Mention):
+            yield from _texts(dressed((Text("Mia"),), part.spaced, False))
 
 
 def _fault(grammar: Grammar, notation: Notation, message: str) -> GrammarError:

@@ -114,7 +114,7 @@ def _raw(entry: Entry) -> str:
     """A scalar that may be, or have at its ends, a space or a line break."""
     text = entry.text()
     if any(char in text for char in "{}[]"):
-        raise entry.error(f"what stands between is plain text, not {text!r}")
+        raise entry.error(f"the text between must be plain, not {text!r}")
     return text
 
 
@@ -152,7 +152,7 @@ def _relation(body: Entry, slots: Mapping[str, Slot]) -> Relation:
 
 
 def load_phrases(entry: Entry | None, slots: Mapping[str, Slot]) -> dict[str, Parts]:
-    """Slots, or words, with the phrase that stands for each: `relative: "{hero}'s {relative}"`."""
+    """Slots, or words, with the phrase for each: `relative: "{hero}'s {relative}"`."""
     return {
         name.text(): _pattern(body, body.text(), slots) for name, body in (entry.pairs() if entry else ())
     }

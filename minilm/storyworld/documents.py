@@ -1,4 +1,4 @@
-"""Kinds of document as data: what stands in a document, in which notations, and how facts are said and asked for.
+"""Kinds of document as data: what a document consists of, its notations, and how facts are said and asked for.
 
 A notation is a text with elements in braces, `{facts}`, `{story}`, `{questions}`, ...: "Facts: {facts}\\n{story}" says that
 facts come first, on a line of their own, then the story that tells them. What comes last is the document's *target*, all
@@ -9,24 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from minilm.storyworld.parts import Mention, Part, Text
 
 STORY, FACTS, QUESTIONS = "story", "facts", "questions"
 KEYWORD, NOUNS, ENDING = "keyword", "nouns", "ending"
 ELEMENTS = (STORY, FACTS, QUESTIONS, KEYWORD, NOUNS, ENDING)
-"""What may stand in a notation's text beside plain words; `{hero}` may, too, since every story has one."""
+"""What a notation's text may hold besides plain words; `{hero}` is allowed too, since every story has one."""
 OPEN = "open"
 """The ending of a document whose story is cut before its end."""
 WHOLE = 0
-"""The length of a story that is told to its end."""
+"""The length of a complete story."""
 
 Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """How the facts of one relation are said and asked for; `{subject}` and `{object}` stand in the patterns."""
+    """How the facts of one relation are said and asked for; the patterns hold `{subject}` and `{object}`."""
 
     says: Parts | None
     """What follows the subject: "lost the {object}"."""
@@ -127,7 +128,6 @@ def dressed(parts: Parts, spaced: bool, capital: bool) -> Parts:
     first, *rest = parts
     if isinstance(first, Text):
         text = first.text[0].upper() + first.text[1:] if capital else first.text
-        first = Text(" " * spaced + text)
-    else:
-        first = first._replace(spaced=spaced, capital=first.capital or capital)
-    return (first, *rest)
+        return (Text(" " * spaced + text), *rest)
+    mention = cast(Mention, first)  # neither facts nor notations have alternatives
+    return (mention._replace(spaced=spaced, capital=mention.capital or capital), *rest)

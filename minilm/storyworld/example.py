@@ -1,6 +1,6 @@
-"""One example of a document as nodes of an automaton: a story with what stands before and after it.
+"""One example of a document as nodes of an automaton: a story with what comes before and after it.
 
-It is compiled from its end to its start, element by element. What stands before a story and depends on it is settled
+It is compiled from its end to its start, element by element. What comes before a story and depends on it is settled
 first: facts by choosing the templates that tell them, a mood by weighing each choice by the endings that it leads to, a
 keyword by a copy of the graph in which stories without it have no weight.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from minilm.storyworld.asking import Asker, Speech
 from minilm.storyworld.automaton import STORY_MARK, TARGET_MARK, Automaton, End, Mark, Recall, Write
@@ -20,6 +20,7 @@ from minilm.storyworld.documents import (
     FACTS,
     KEYWORD,
     NOUNS,
+    OPEN,
     QUESTIONS,
     STORY,
     Kind,
@@ -44,7 +45,7 @@ class Known(NamedTuple):
 
 
 class Example:
-    """Compiles one example of a document: a story with what stands before and after it."""
+    """Compiles one example of a document: a story with what comes before and after it."""
 
     def __init__(
         self, automaton: Automaton, kind: Kind, notation: Notation, plot: Plot, following: int | None
@@ -78,13 +79,17 @@ class Example:
     def _from(self, index: int, known: Known) -> int:
         """The node where the parts from `index` on begin."""
         if index == len(self.parts):
-            return self._end(known.telling.ending)
+            return self._end(known.telling.ending if known.telling else OPEN)
         part = self.parts[index]
         if not isinstance(part, Mention) or part.slot not in ELEMENTS:
             return self.writer.parts((part,), self._from(index + 1, known), counted=False)
         node = _COMPILE[part.slot](self, index, known)
         marked = index == self.target and part.slot != QUESTIONS
         return self.automaton.add(Mark(TARGET_MARK, node)) if marked else node
+
+    def _mention(self, index: int) -> Mention:
+        """The mention at a place, which is an element."""
+        return cast(Mention, self.parts[index])
 
     def _end(self, ending: str) -> int:
         if self.following is None:
@@ -118,7 +123,7 @@ class Example:
         return self._recall(self._from(index + 1, known), self._questions)
 
     def _recall(self, after: int, compile_facts: Callable[[tuple[Fact, ...], int], int]) -> int:
-        """A node that goes on to what `compile_facts` makes of the facts told, and from there to `after`."""
+        """A node that leads to what `compile_facts` makes of the facts told, and from there to `after`."""
 
         def go_on(numbers: tuple[int, ...]) -> int:
             return compile_facts(tuple(self.automaton.facts[number] for number in numbers), after)
@@ -151,7 +156,7 @@ class Example:
         """The node where two of its nouns are written."""
         bound = always_bound(self.automaton.grammar, self.plot)
         nouns = [parts for slot, parts in self.automaton.grammar.nouns.items() if slot in bound]
-        after, spaced = self._from(index + 1, known), self.parts[index].spaced
+        after, spaced = self._from(index + 1, known), self._mention(index).spaced
         options = []
         for chosen in combinations(nouns, min(2, len(nouns))):
             parts = [
@@ -183,7 +188,7 @@ class Example:
             then,
             remember=self.remembers,
             towards=towards,
-            spaced_start=self.parts[self.place].spaced,
+            spaced_start=self._mention(self.place).spaced,
         )
 
     def _facts(self, facts: tuple[Fact, ...], node: int) -> int:
@@ -194,7 +199,7 @@ class Example:
         return node
 
     def _word(self, index: int, word: str, node: int) -> int:
-        part = self.parts[index]
+        part = self._mention(index)
         return self.writer.parts(dressed((Text(word),), part.spaced, part.capital), node, counted=False)
 
 

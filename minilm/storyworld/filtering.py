@@ -1,8 +1,8 @@
 """Following all derivations that a token sequence can still mean.
 
-A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece,
-some of whose tokens have been read. Slots not mentioned yet stay unbound, so few hypotheses are alive at a
-time; those that agree on the future merge.
+A hypothesis is either between two pieces of text, where only its node and bindings count, or inside a piece, after
+some of its tokens. Slots not mentioned yet stay unbound, so few hypotheses are alive at a time; those with the same
+future merge.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from minilm.storyworld.attributes import CERTAIN, Condition, Outlook
 from minilm.storyworld.automaton import FREE, Automaton, Differ, End, Leaf, Mark, Recall, Say, Write
@@ -75,6 +75,11 @@ class Filter:
         self.automaton, self.encoder, self.condition = automaton, encoder, condition
         self._expansions: dict[tuple[int, tuple[Any, ...], bool], Expansion] = {}
         self._start = State(automaton.root, ((FREE,) * len(automaton.slots) + ((),)), condition is None)
+
+    @property
+    def prior(self) -> float:
+        """The probability of the condition before the first token; 1 without one."""
+        return 1.0 if self.condition is None else self.condition.prior
 
     def start(self) -> Belief:
         """Before the first token of a story."""
@@ -145,11 +150,12 @@ class Filter:
 
     def _pieces(self, state: State) -> Iterator[Piece]:
         """Every text that may follow, with its probability P(step) h(after) / h(before)."""
-        before = 1.0 if state.settled else self.condition.h(state.node)
+        condition = None if state.settled else self.condition
+        before = 1.0 if condition is None else condition.h(state.node)
         for leaf, keeps in self._leaves(state.node, state.bindings[-1]):
-            node = self.automaton.nodes[leaf.node]
+            node = cast(Said, self.automaton.nodes[leaf.node])
             for filler, chance in self._fillers(node, state.bindings):
-                after = CERTAIN if state.settled else self._after(node, filler)
+                after = CERTAIN if condition is None else self._after(condition, node, filler)
                 if after.chance > 0:
                     share = leaf.chance * chance * after.chance / before
                     yield self._piece(node, filler, share, after.settled, leaf.facts, keeps)
@@ -164,10 +170,10 @@ class Filter:
             else:
                 yield leaf, True
 
-    def _after(self, node: Said, filler: int) -> Outlook:
+    def _after(self, condition: Condition, node: Said, filler: int) -> Outlook:
         if not isinstance(node, End):
-            self.condition.h(node.next)
-        return self.condition.after(node, filler)
+            condition.h(node.next)
+        return condition.after(node, filler)
 
     def _fillers(self, leaf: Said, bindings: tuple[Any, ...]) -> Iterable[tuple[int, float]]:
         """The fillers that a step may say, with their chances; a step without slot has one way."""

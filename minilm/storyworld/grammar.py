@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from minilm.storyworld.documents import Kind, Relation
-from minilm.storyworld.parts import ARTICLE, Filler, Fork, Mention, Part, Text
+from minilm.storyworld.parts import ARTICLE, Filler, Fork, Mention, Part, Text, literal
 
 __all__ = [
     "ARTICLE", "HERO", "Fact", "Filler", "Fork", "Grammar", "GrammarError", "Mention", "Part", "Plot", "Scene", "Slot",
@@ -22,7 +22,7 @@ HERO = "hero"
 
 
 class GrammarError(ValueError):
-    """A grammar that cannot be told, with the file and line where it goes wrong."""
+    """An invalid grammar; the message names the file and the line."""
 
     def __init__(self, source: str, line: int, message: str) -> None:
         super().__init__(f"{source}:{line}: {message}")
@@ -31,7 +31,7 @@ class GrammarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A role: bound to one filler at its first mention in a story, or, when `free`, drawn anew each time."""
+    """A role: bound to one filler at its first mention in a story, or, when `free`, drawn again each time."""
 
     name: str
     fillers: tuple[Filler, ...]
@@ -41,6 +41,17 @@ class Slot:
 
 Fact = tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]
 """A triple (subject, relation, object) that a template tells; each part of texts and mentions."""
+
+
+def say_fact(fact: Fact, bound: Mapping[str, Filler]) -> tuple[str, str, str]:
+    """A triple in words, its slots filled."""
+    subject, relation, target = (
+        "".join([p.say(bound[p.slot]) if isinstance(p, Mention) else literal([p]) for p in side])
+        for side in fact
+    )
+    return subject, relation, target
+
+
 Weights = Mapping[str, float]
 """Scene names and their chances, summing to 1."""
 
@@ -59,13 +70,13 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A step of a plot: one of its templates is told, then the story goes on to `next` or ends."""
+    """A step of a plot: one of its templates is told, then the story continues with `next` or ends."""
 
     name: str
     templates: tuple[Template, ...]
     next: Weights
     ending: str | None
-    """How the story ends here ("happy", "sad"); None where it goes on."""
+    """How the story ends here ("happy", "sad"); None where it continues."""
     line: int
 
 
@@ -114,7 +125,11 @@ class Grammar:
 
 
 def shares(weights: Iterable[float]) -> list[float]:
-    """Weights scaled to sum to 1."""
+    """Weights scaled to sum to 1.
+
+    >>> shares([1, 3])
+    [0.25, 0.75]
+    """
     weights = list(weights)
     total = sum(weights)
     return [weight / total for weight in weights]

@@ -44,7 +44,7 @@ def load_grammar(text: str, source: str = "grammar") -> Grammar:
     """The grammar that a YAML text describes, proven sound.
 
     Raises:
-        GrammarError: anything that would keep a story from being told, with `source` and the line.
+        GrammarError: anything that makes a story impossible, with `source` and the line.
     """
     root = read(text, source)
     sections = root.fields(*_SECTIONS)
@@ -82,7 +82,7 @@ def _keywords(entry: Entry) -> dict[str, int]:
         if not word.isalpha() or word != word.casefold():
             raise item.error(f"a keyword is one lower-case word, not {word!r}")
         if word in keywords:
-            raise item.error(f"keyword {word!r} stands here twice")
+            raise item.error(f"keyword {word!r} occurs here twice")
         keywords[word] = item.line
     return keywords
 
@@ -197,7 +197,7 @@ def _chosen(choice: Entry, slot: Slot) -> Callable[[Filler], bool]:
     texts = {filler.text for filler in slot.fillers}
     for item in choice.items():
         if item.text() not in texts:
-            raise item.error(f"{item.text()!r} is no filler of {slot.name!r}")
+            raise item.error(f"{item.text()!r} is not a filler of {slot.name!r}")
     listed = {item.text() for item in choice.items()}
     return lambda filler: filler.text in listed
 
@@ -217,7 +217,7 @@ def _spliced(entry: Entry, shared: Mapping[str, Entry], scenes: list[str]) -> li
     if "use" not in fields:
         return [_template(entry, fields, scenes)]
     if len(fields) > 1:
-        raise entry.error("'use:' takes a whole shared list: no other key may stand beside it")
+        raise entry.error("'use:' takes a whole shared list and cannot be combined with another key")
     if fields["use"].text() not in shared:
         raise fields["use"].error(
             f"no shared list {fields['use'].text()!r}; known: {', '.join(shared) or 'none'}"
@@ -255,11 +255,12 @@ def _fact(entry: Entry) -> Fact:
     sides = [side.strip() for side in entry.text().split("|")]
     if len(sides) != 3 or not all(sides) or "[" in entry.text():
         raise entry.error(f"a fact is 'subject | relation | object', not {entry.text()!r}")
-    return tuple(_parts(entry, side) for side in sides)
+    subject, relation, target = (_parts(entry, side) for side in sides)
+    return subject, relation, target
 
 
 def _next(entry: Entry | None, scenes: list[str]) -> Weights:
-    """Where a story goes on: one scene, a list of equal chances, or weights by name."""
+    """How a story continues: one scene, a list of equal chances, or weights by name."""
     if entry is None:
         return {}
     if entry.is_mapping():

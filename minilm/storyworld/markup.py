@@ -38,7 +38,7 @@ def parse(text: str) -> tuple[Part, ...]:
 
 
 def parse_piece(text: str) -> tuple[Part, ...]:
-    """The parts of a text that stands within another: it may begin with a space or a line break.
+    """The parts of a text inside another text: it may begin with a space or a line break.
 
     Raises:
         MarkupError: as for `parse`.
@@ -59,9 +59,9 @@ def _sequence(tokens: list[str], inside: bool) -> tuple[tuple[Part, ...], list[s
         part, tokens = _part(tokens)
         if pending_space:
             part = spaced(part)
-        pending_space = isinstance(part, Text) and part.text.endswith(" ")
-        if pending_space:
-            part = Text(part.text[:-1])
+        pending_space = False
+        if isinstance(part, Text) and part.text.endswith(" "):
+            part, pending_space = Text(part.text[:-1]), True
         if part != Text(""):
             parts.append(part)
     if pending_space:

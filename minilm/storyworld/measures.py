@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
 from minilm.storyworld.automaton import (
     FREE,
@@ -20,6 +21,8 @@ from minilm.storyworld.automaton import (
     Write,
 )
 from minilm.storyworld.grammar import shares
+
+Figure = TypeVar("Figure", int, float)
 
 
 def is_static(automaton: Automaton) -> bool:
@@ -77,7 +80,7 @@ def mean_length(automaton: Automaton, length: Callable[[str], int]) -> float:
             mean.append(0.0)
         elif isinstance(node, Branch):
             mean.append(sum(p * mean[n] for p, n in zip(*node, strict=True)))
-        elif isinstance(node, Told | Mark):
+        elif isinstance(node, Told | Mark | Recall):
             mean.append(mean[node.next])
         else:
             mean.append(mean[node.next] + _piece_length(automaton, node, length))
@@ -101,6 +104,6 @@ def _kept(bound: frozenset[int], node: Node) -> frozenset[int]:
     return frozenset() if isinstance(node, Write) and node.forget else bound
 
 
-def _from_root(automaton: Automaton, measure: Callable[[int, frozenset[int]], float]) -> float:
+def _from_root(automaton: Automaton, measure: Callable[[int, frozenset[int]], Figure]) -> Figure:
     """`measure` at the root, with no slot bound."""
     return measure(automaton.root, frozenset())

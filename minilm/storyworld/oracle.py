@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -26,8 +27,15 @@ Ids = Sequence[int] | torch.Tensor
 class Oracle:
     """What a perfect model of `world` would predict.
 
+    >>> from minilm import BPETokenizer
+    >>> from minilm.storyworld import StoryWorld
+    >>> world = StoryWorld().only("story")
+    >>> oracle = Oracle(world, BPETokenizer.train([story.text for story in world.sample(20)], 300))
+    >>> oracle.log_probs(oracle.tokenizer.encode("Mia"))[0].exp().sum()     # a distribution of the first token
+    tensor(1.0000, dtype=torch.float64)
+
     Everywhere, ids are the tokens of a story from its start (without the end-of-text token that precedes it
-    in a corpus), to any point; they may go on into further stories. An `attribute` such as ("keyword",
+    in a corpus), to any point; they may continue into further stories. An `attribute` such as ("keyword",
     "because") conditions every story of the stream on it.
 
     Args:
@@ -51,7 +59,7 @@ class Oracle:
             ValueError: an attribute that the world does not know.
         """
         ids = _as_list(ids)
-        positions, tokens, values = [], [], []
+        positions, tokens, values = list[int](), list[int](), list[float]()
         for position, (row, _) in enumerate(self._filter(attribute).rows(ids)):
             positions += [position] * len(row)
             tokens += row.keys()
@@ -193,7 +201,7 @@ class Oracle:
         if left is not None:
             known, strange = self.tokenizer.decode(ids[:left]), self.tokenizer.decode(ids[left:])
             raise ValueError(
-                f"no story goes on like this: {known[-60:]!r}, then {strange[:40]!r} (token {left})"
+                f"no story continues like this: {known[-60:]!r}, then {strange[:40]!r} (token {left})"
             )
         return self._path(ids, attribute)
 
@@ -205,10 +213,11 @@ class Oracle:
             return np.log(np.array(chances, dtype=np.float64))
 
     def _posterior_of_story(self, ids: list[int], attribute: Attribute) -> np.ndarray:
-        prior = self.world.condition(attribute).prior
+        prior = self._filter(attribute).prior
         with np.errstate(invalid="ignore"):  # -inf - -inf outside the world: NaN, as it should be
             evidence = np.cumsum(self._path(ids, attribute) - self._path(ids, None))  # (T,)
-        return np.minimum(prior * np.exp(np.concatenate([[0.0], evidence])), 1.0)  # rounding may pass 1
+        belief: np.ndarray = np.minimum(prior * np.exp(np.concatenate([[0.0], evidence])), 1.0)
+        return belief  # without the minimum, rounding might pass 1
 
     def _split(self, ids: list[int]) -> list[list[int]]:
         """The stories in a stream, each with its end-of-text token; the last is under way, perhaps empty."""
@@ -216,7 +225,7 @@ class Oracle:
         return [ids[start:end] for start, end in zip([0, *ends], [*ends, len(ids)], strict=True)]
 
     def _filter(self, attribute: Attribute | None) -> Filter:
-        key = None if attribute is None else tuple(attribute)
+        key = None if attribute is None else cast(Attribute, tuple(attribute))
         if key not in self._filters:
             self._filters[key] = Filter(self.world.automaton, self._encoder, self.world.condition(attribute))
         return self._filters[key]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ ARTICLE = "a"
 
 @dataclass(frozen=True, slots=True)
 class Filler:
-    """One thing that a slot may stand for."""
+    """One thing that a slot may be filled with."""
 
     text: str
     """What a bare mention writes, for instance "red kite"."""
@@ -28,7 +28,7 @@ class Filler:
 
 
 class Text(NamedTuple):
-    """Words that stand in a template as they are; the space before them is part of them."""
+    """Literal words of a template; the space before them is part of them."""
 
     text: str
 
@@ -45,7 +45,7 @@ class Mention(NamedTuple):
     """Whether a space comes before it."""
 
     def say(self, filler: Filler) -> str:
-        """The characters written here when `filler` stands in the slot; KeyError when it lacks the form."""
+        """The characters written here when `filler` fills the slot; KeyError if it lacks the form."""
         text = filler.forms[self.form] if self.form not in ("", ARTICLE) else filler.text
         if self.form == ARTICLE:
             text = f"{filler.article} {text}"
@@ -61,3 +61,8 @@ class Fork(NamedTuple):
 
 
 Part = Text | Mention | Fork
+
+
+def literal(parts: Iterable[Part]) -> str:
+    """The literal text of parts, without what its mentions say."""
+    return "".join(part.text for part in parts if isinstance(part, Text))

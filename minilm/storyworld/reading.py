@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from minilm.storyworld.automaton import FREE, Automaton, Branch, Mark, Node, Say, Told, Write
-from minilm.storyworld.grammar import Fact, Mention
+from minilm.storyworld.grammar import say_fact
 
 Facts = tuple[tuple[str, str, str], ...]
 
@@ -36,7 +36,7 @@ class _Way(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Where a way stands; sorts so that each place comes after all that lead to it."""
+    """The place that a way has reached; sorts so that each place comes after all that lead to it."""
 
     at: int
     """Letters read."""
@@ -93,7 +93,7 @@ class Reader:
         return False
 
     def _steps(self, node: Node, place: _Place, text: str) -> Iterator[tuple[_Place, float]]:
-        """Where the walk may go on, each with its chance."""
+        """Where the walk may lead next, each with its chance."""
         if isinstance(node, Branch):
             for chance, following in zip(*node, strict=True):
                 yield place._replace(back=-following), chance
@@ -119,12 +119,7 @@ class Reader:
             yield node.mention.say(fillers[filler]), filler, chance
 
     def _facts(self, node: Told, bindings: tuple[int, ...]) -> Facts:
-        return tuple(tuple(self._say(side, bindings) for side in fact) for fact in node.template.facts)
-
-    def _say(self, side: Fact, bindings: tuple[int, ...]) -> str:
         bound = {
             slot.name: slot.fillers[i] for slot, i in zip(self.slots, bindings, strict=True) if i != FREE
         }
-        return "".join(
-            part.say(bound[part.slot]) if isinstance(part, Mention) else part.text for part in side
-        )
+        return tuple(say_fact(fact, bound) for fact in node.template.facts)

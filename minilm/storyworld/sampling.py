@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import random
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
+from typing import Any, cast
 
 import regex
 
-from minilm.storyworld.attributes import Condition, Outlook
+from minilm.storyworld.attributes import CERTAIN, Condition, Outlook
 from minilm.storyworld.automaton import (
     FREE,
     TARGET_MARK,
@@ -26,7 +26,8 @@ from minilm.storyworld.automaton import (
     Told,
     Write,
 )
-from minilm.storyworld.grammar import HERO, Fact, Filler, Mention
+from minilm.storyworld.grammar import HERO, Filler, say_fact
+from minilm.system.streams import python_stream
 
 _SENTENCE_END = regex.compile(r"(?<=[.!?][\"”]?) (?=[\"“]?\p{Lu})")
 
@@ -53,9 +54,13 @@ class Story:
     log_probability: float
     """Natural log of the probability of the choices that made it (without any condition)."""
 
+    def value(self, name: str) -> str:
+        """The value of an attribute that has one only: "kind", "ending", "plot" or "hero"."""
+        return str(self.attributes[name])
+
     @property
     def prompt(self) -> str:
-        """All that stands before the target; empty where there is no target."""
+        """Everything before the target; empty if there is no target."""
         return self.text[: self.target_start or 0]
 
     @property
@@ -88,6 +93,8 @@ class _Choice:
     """A node's ways on: cumulative weights to draw from, and each one's log-probability without condition."""
 
     __slots__ = ("bounds", "last", "logs", "settles", "targets")
+    targets: tuple[int, ...]
+    settles: tuple[bool, ...]
 
     def __init__(self, options: list[tuple[float, float, int, bool]]) -> None:
         """Options as (weight to draw with, probability, target, settled)."""
@@ -112,10 +119,12 @@ class Sampler:
 
     def draw(self, seed: int, index: int) -> Story:
         """Story number `index` of the stream `seed`: the same whatever else is drawn."""
-        return _Telling(self, random.Random(f"{seed}/{index}")).tell()
+        return _Telling(self, python_stream(seed, index)).tell()
 
     def settles(self, node: Write) -> bool:
         """Whether saying a text with keywords settles the condition."""
+        if self.condition is None:
+            return True
         self.condition.h(node.next)
         return self.condition.after(node, FREE).settled
 
@@ -126,7 +135,7 @@ class Sampler:
             node = self.automaton.nodes[index]
             alike = (node.mention.slot, node.pool) if settled and isinstance(node, Say) else key
             if alike not in self._choices:
-                self._choices[alike] = _Choice(self._options(node, settled))
+                self._choices[alike] = _Choice(self._options(cast(Branch | Say, node), settled))
             self._choices[key] = self._choices[alike]
         return self._choices[key]
 
@@ -134,15 +143,17 @@ class Sampler:
         targets = node.nodes if isinstance(node, Branch) else node.pool
         options = []
         for chance, target in zip(node.chances, targets, strict=True):
-            outlook = Outlook(1.0, True) if settled else self._outlook(node, target)
+            outlook = CERTAIN if settled or self.condition is None else _outlook(self.condition, node, target)
             options.append((chance * outlook.chance, chance, target, outlook.settled))
         return options
 
-    def _outlook(self, node: Branch | Say, target: int) -> Outlook:
-        if isinstance(node, Branch):
-            return Outlook(self.condition.h(target), False)
-        self.condition.h(node.next)
-        return self.condition.after(node, target)
+
+def _outlook(condition: Condition, node: Branch | Say, target: int) -> Outlook:
+    """What a way on from a node means for a condition that is not settled yet."""
+    if isinstance(node, Branch):
+        return Outlook(condition.h(target), False)
+    condition.h(node.next)
+    return condition.after(node, target)
 
 
 class _Telling:
@@ -215,7 +226,7 @@ class _Telling:
         self.passages.append("".join(self.passage).strip())
         self.passage.clear()
         self.scenes.append(node.scene)
-        self.facts.append(tuple(self._fact(fact) for fact in node.template.facts))
+        self.facts.append(tuple(say_fact(fact, self.bound) for fact in node.template.facts))
         self.memory += node.facts
         return node.next
 
@@ -229,19 +240,17 @@ class _Telling:
         self.log_probability += choice.logs[drawn]
         return choice.targets[drawn]
 
-    def _fact(self, fact: Fact) -> tuple[str, str, str]:
-        """A template's triple with its mentions said."""
-        return tuple(
-            "".join([p.say(self.bound[p.slot]) if isinstance(p, Mention) else p.text for p in side])
-            for side in fact
-        )
-
     def _story(self, end: End) -> Story:
         keywords = tuple(word for word in self.sampler.keywords if word in self.keywords)
-        known = {"keyword": keywords, "ending": end.ending, "plot": end.plot, HERO: self.hero}
         return Story(
             text="".join(self.text),
-            attributes={"kind": end.kind, **known},
+            attributes={
+                "kind": end.kind,
+                "keyword": keywords,
+                "ending": end.ending,
+                "plot": end.plot,
+                HERO: self.hero,
+            },
             facts_of=tuple(self.facts),
             bindings={name: filler.text for name, filler in self.bound.items()},
             scenes=tuple(self.scenes),
@@ -251,7 +260,7 @@ class _Telling:
         )
 
 
-_STEPS = {
+_STEPS: dict[type, Callable[[_Telling, int, Any], int]] = {
     Branch: _Telling.branch,
     Write: _Telling.write,
     Say: _Telling.say,

@@ -1,4 +1,4 @@
-"""A plot's scenes as nodes of an automaton: told whole or cut, freely or towards an ending, with or without a memory.
+"""A plot's scenes as nodes of an automaton: complete or cut, freely or towards an ending, with or without a memory.
 
 What follows a story is made by a function `then`, because a story is compiled from its end to its start. Where it depends
 on what was told, as questions do, the story's templates `remember` their facts.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from minilm.storyworld.automaton import FREE, Automaton, Say, Told, Write
 from minilm.storyworld.documents import OPEN, WHOLE
@@ -40,7 +40,7 @@ class Writer:
         self._slots: dict[str, tuple[int, tuple[int, ...], tuple[float, ...]]] = {}
 
     def parts(self, parts: tuple[Part, ...], node: int, counted: bool = True) -> int:
-        """The first node of a sequence that goes on to `node`; `counted`: its keywords count as the story's."""
+        """The first node of a sequence that leads to `node`; `counted`: its keywords count as the story's."""
         for part in reversed(parts):
             if isinstance(part, Fork):
                 options = [(1.0, self.parts(option, node, counted)) for option in part.options]
@@ -88,7 +88,7 @@ def writer_of(automaton: Automaton, plot: Plot) -> Writer:
     """The writer of a plot, made once for each automaton."""
     if plot.name not in automaton.writers:
         automaton.writers[plot.name] = Writer(automaton, plot)
-    return automaton.writers[plot.name]
+    return cast(Writer, automaton.writers[plot.name])
 
 
 class Outlooks:
@@ -110,8 +110,13 @@ class Outlooks:
         """The same once the scene has been told by a template."""
         follows = successors(scene, template)
         if not follows:
-            return {scene.ending: 1.0}
+            return {ending_of(scene): 1.0}
         return _mixed([(weight, self.scene(name)) for name, weight in follows.items()])
+
+
+def ending_of(scene: Scene) -> str:
+    """How a story ends that goes no further than this scene, which the checks have seen to be an end."""
+    return cast(str, scene.ending)
 
 
 def _mixed(parts: list[tuple[float, Mapping[str, float]]]) -> dict[str, float]:
@@ -147,6 +152,10 @@ class Path(NamedTuple):
         return tuple(fact for _, template in self.told for fact in template.facts)
 
 
+def _nothing_follows(telling: Telling) -> int:
+    raise ValueError("this teller was made without `then`: it can tell of its paths, and make no nodes")
+
+
 class Teller:
     """Compiles stories of one plot."""
 
@@ -160,14 +169,14 @@ class Teller:
         towards: str | None = None,
         spaced_start: bool = False,
     ) -> None:
-        self.writer, self.lengths, self.then = writer, lengths, then
+        self.writer, self.lengths, self.then = writer, lengths, then or _nothing_follows
         self.remember, self.towards, self.spaced_start = remember, towards, spaced_start
         self.plot, self.automaton = writer.plot, writer.automaton
         self._scenes: dict[tuple[str, int], int] = {}
 
     @cached_property
     def outlooks(self) -> Outlooks:
-        """Of the plot."""
+        """The endings of the plot."""
         return Outlooks(self.plot)
 
     def start(self) -> int:
@@ -184,7 +193,7 @@ class Teller:
             node = self.writer.template(scene, template, node, index == 0, self.spaced_start)
         return node
 
-    def _paths(self, name: str, chance: float, told: tuple) -> Iterator[Path]:
+    def _paths(self, name: str, chance: float, told: tuple[tuple[Scene, Template], ...]) -> Iterator[Path]:
         scene = self.plot.scenes[name]
         for template, share in zip(scene.templates, shares(t.weight for t in scene.templates), strict=True):
             if not share:
@@ -198,7 +207,7 @@ class Teller:
                 yield from self._paths(following, chance * share * (1 - stop) * odds, here)
 
     def _telling(self, scene: Scene, template: Template) -> Telling:
-        ending = OPEN if successors(scene, template) else scene.ending
+        ending = OPEN if successors(scene, template) else ending_of(scene)
         return Telling(ending, tuple(self.outlooks.after(scene, template).items()))
 
     def _scene(self, name: str, told: int) -> int:

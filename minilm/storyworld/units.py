@@ -15,8 +15,13 @@ from minilm.text.pretokenization import split_words
 class Tokenizer(Protocol):
     """What the oracle asks of a tokenizer; `minilm.BPETokenizer` is one."""
 
-    vocab_size: int
-    end_of_text: int
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids."""
+
+    @property
+    def end_of_text(self) -> int:
+        """Id of the token between two texts."""
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text."""

@@ -1,4 +1,4 @@
-"""Proof that a grammar can be told: its graphs end, its slots are bound, its words do not run together.
+"""Proof that a grammar is valid: its graphs end, its slots are bound, its words do not run together.
 
 Every complaint is a `GrammarError` with the line of the template, scene, plot or slot at fault.
 """
@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from minilm.storyworld.grammar import (
+    ARTICLE,
     HERO,
+    Fact,
     Fork,
     Grammar,
     GrammarError,
@@ -114,7 +116,7 @@ def _check_mention(grammar: Grammar, plot: Plot, template: Template, mention: Me
 
 def refers(mention: Mention) -> bool:
     """Whether it writes a named form rather than the filler's text with or without article."""
-    return mention.form not in ("", "a")
+    return mention.form not in ("", ARTICLE)
 
 
 def _spoken(grammar: Grammar, plot: Plot, mention: Mention) -> set[str]:
@@ -137,7 +139,7 @@ def always_bound(grammar: Grammar, plot: Plot) -> frozenset[str]:
 
 
 def _check_binding(grammar: Grammar, plot: Plot) -> None:
-    """Forms that refer back, and facts, stand where each path has bound their slot; endings have a hero."""
+    """Forms that refer back, and facts, come after their slot has been bound on every path; endings have a hero."""
     bound_before: dict[str, frozenset[str]] = {plot.start: frozenset()}
     for scene in _scene_order(grammar, plot):
         for template in scene.templates:
@@ -160,14 +162,14 @@ def _bound_after(
         elif isinstance(part, Mention) and not grammar.slots[part.slot].free:
             if part.form in grammar.agreement_forms and part.slot not in bound:
                 message = (
-                    f"{{{part.slot}.{part.form}}} stands where a path has not yet mentioned {{{part.slot}}}"
+                    f"{{{part.slot}.{part.form}}} is used where a path has not yet mentioned {{{part.slot}}}"
                 )
                 raise _fault(grammar, template, message)
             bound |= {part.slot}
     return bound
 
 
-def _check_fact(grammar: Grammar, template: Template, fact: tuple, bound: frozenset[str]) -> None:
+def _check_fact(grammar: Grammar, template: Template, fact: Fact, bound: frozenset[str]) -> None:
     for mention in (m for side in fact for m in mentions(side)):
         if mention.slot not in bound:
             message = f"a fact names {{{mention.slot}}}, which a path to the template's end does not bind"
@@ -175,13 +177,13 @@ def _check_fact(grammar: Grammar, template: Template, fact: tuple, bound: frozen
 
 
 def _check_keywords(grammar: Grammar) -> None:
-    """Keywords stand in templates, each at least once, never in a filler: so h depends on the place alone."""
+    """Keywords occur in templates, each at least once, and never in a filler: so h depends on the node alone."""
     for slot in grammar.slots.values():
         for filler in slot.fillers:
             for text in (filler.text, *filler.forms.values()):
                 for word in keywords_in(text, grammar.keywords):
                     message = (
-                        f"keyword {word!r} stands in a filler of {slot.name!r}: write it in templates only"
+                        f"keyword {word!r} occurs in a filler of {slot.name!r}: write it in templates only"
                     )
                     raise GrammarError(grammar.source, filler.line, message)
     used = {

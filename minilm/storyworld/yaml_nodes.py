@@ -27,7 +27,7 @@ class Entry:
     @property
     def line(self) -> int:
         """The line where it begins, counted from 1."""
-        return self.node.start_mark.line + 1
+        return int(self.node.start_mark.line) + 1
 
     def error(self, message: str) -> GrammarError:
         """The complaint to raise about this entry."""
@@ -45,7 +45,7 @@ class Entry:
         """A non-empty scalar as it is written (`no` stays "no")."""
         if not isinstance(self.node, yaml.ScalarNode) or not self.node.value:
             raise self.error("expected a word or a text here")
-        return self.node.value
+        return str(self.node.value)
 
     def name(self) -> str:
         """A scalar that can stand in braces: a lower-case letter, then letters, digits and underscores."""
@@ -86,7 +86,7 @@ class Entry:
         seen = set()
         for key, _ in pairs:
             if key.text() in seen:
-                raise key.error(f"{key.text()!r} stands here twice")
+                raise key.error(f"{key.text()!r} occurs here twice")
             seen.add(key.text())
         return pairs
 

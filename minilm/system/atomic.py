@@ -52,5 +52,5 @@ def save_errors(target: Path, kind: str) -> Iterator[None]:
 
 
 def mode_for(target: Path, new: int) -> int:
-    """The permission bits of the file that stands there, else those of a new one."""
+    """The permission bits of the file that is there, or else those of a new one."""
     return stat.S_IMODE(target.stat().st_mode) if target.is_file() else new

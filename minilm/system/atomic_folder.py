@@ -27,7 +27,7 @@ from minilm.system.manifest import MANIFEST, Manifest, check_unchanged, manifest
 from minilm.system.places import folder_to_save, is_working_folder
 
 ATTEMPTS = 100
-"""How often a load begins anew because a save went between."""
+"""How often a load starts again because a save interrupted it."""
 T = TypeVar("T")
 
 
@@ -37,7 +37,7 @@ def atomic_folder(
 ) -> Iterator[Path]:
     """Yields an empty draft folder, whose files take their places in the target together, on success.
 
-    What else lies in the target stays as it is. Files of an earlier version that the new one lacks are removed.
+    All other files in the target are left unchanged. Files of an earlier version that the new one lacks are removed.
 
     Args:
         kind: what the files are together; a folder that holds another kind of minilm's is refused.
@@ -46,7 +46,7 @@ def atomic_folder(
 
     Raises:
         ValueError: the path is not the name of a folder.
-        SaveError: the disk is full or not writable, or something stands there that minilm did not write.
+        SaveError: the disk is full or not writable, or there is something that minilm did not write.
     """
     target, names = folder_to_save(path), frozenset(names)
     with save_errors(target, "version"), _present(target), locked(target):
@@ -113,7 +113,7 @@ def _first_entry(folder: Path) -> str | None:
 
 
 def _complete(draft: Draft, target: Path, kind: str, names: frozenset[str], earlier: Manifest | None) -> None:
-    """Bring a draft's files to the disk, and write the manifest beside them."""
+    """Bring a draft's files to the disk, and write their manifest."""
     files = {name: draft.folder / name for name in sorted(os.listdir(draft.folder)) if name != MARK}
     if not files.keys() <= names:
         raise ValueError(f"a file was written that was not announced: {min(files.keys() - names)}")
@@ -157,7 +157,7 @@ def read_folder(folder: Path, names: Iterable[str], read: Callable[[Path], T]) -
 
 
 def _version(folder: Path) -> tuple[object, ...]:
-    """What changes with every save: which file the manifest is, and whether a commit is going on."""
+    """What changes with every save: which file the manifest is, and whether a commit is under way."""
     try:
         about = os.stat(folder / MANIFEST)
     except OSError:

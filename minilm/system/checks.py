@@ -1,13 +1,14 @@
 """Checks of settings, one line each: a wrong type, a number out of range, an unknown choice.
 
-All of them raise ValueError with one form of message: "NAME must be ..., not VALUE". A bool is no number here, NaN and
-infinity are in no range, and a string is never taken for the number that it spells.
+All of them raise ValueError with one form of message: "NAME must be ..., not VALUE". A bool does not count as a number, NaN and
+infinity are outside every range, and a string is never taken for the number that it spells.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
+from typing import TypeGuard
 
 
 def whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
@@ -16,8 +17,7 @@ def whole(name: str, value: object, least: int | None = None, most: int | None =
     >>> whole("rank", 8, least=1)
     8
     """
-    known = isinstance(value, int) and not isinstance(value, bool)
-    if not (known and _within(value, least, most)):
+    if not isinstance(value, int) or isinstance(value, bool) or not _within(value, least, most):
         raise ValueError(f"{name} must be a whole number{_range(least, most)}, not {value!r}")
     return value
 
@@ -66,7 +66,7 @@ def names(name: str, value: object, choices: Collection[str]) -> tuple[str, ...]
     return tuple(value)
 
 
-def _is_finite(value: object) -> bool:
+def _is_finite(value: object) -> TypeGuard[float]:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)

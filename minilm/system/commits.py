@@ -45,9 +45,11 @@ def put_in_place(folder: Path) -> None:
 
 
 def _stale(folder: Path, new: Manifest) -> list[Path]:
-    """Files of the earlier version that the new one lacks and nobody has changed."""
+    """Files of the earlier version that the new one lacks and that are unchanged."""
     earlier = _readable_manifest(folder)
-    gone = earlier.files.keys() - new.files.keys() if earlier else ()
+    if earlier is None:
+        return []
+    gone = earlier.files.keys() - new.files.keys()
     return [folder / name for name in gone if earlier.owns(folder / name)]
 
 
@@ -62,7 +64,7 @@ def finish_commit(folder: Path) -> None:
     """Finish what a process had committed before it died.
 
     Raises:
-        SaveError: something stands in the way that is not minilm's, or the folder cannot be written to.
+        SaveError: a file of that name is not minilm's, or the folder cannot be written to.
     """
     commit = folder / COMMIT
     if not os.path.lexists(commit):
@@ -83,7 +85,7 @@ def finish_commit(folder: Path) -> None:
 
 
 def wait_for_commit(folder: Path) -> None:
-    """Wait until no commit is going on; finish one whose process died. The caller holds no lock.
+    """Wait until no commit is under way; finish one whose process died. The caller holds no lock.
 
     Raises:
         CheckpointError: it cannot be finished, or another process takes too long.

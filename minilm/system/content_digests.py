@@ -18,9 +18,12 @@ MARK = "sha256:"
 def digest(content: Any) -> str:
     """`MARK` and the SHA-256, in hexadecimal, of tensors, arrays, numbers, texts and nests of them.
 
-    What knows its own digest, a text `digest`, is known by that: content on disk need not be read again.
+    An object with its own `digest` is identified by it: content on disk need not be read again.
     Kind and shape count too: `[1, 2]` and `[[1], [2]]` differ. Equal contents have equal digests on every machine of the
     same byte order.
+
+    >>> digest([1, 2]) == digest([1, 2]), digest([1, 2]) == digest([[1], [2]])
+    (True, False)
 
     Raises:
         ValueError: the content holds something else.
@@ -55,7 +58,7 @@ def _feed(state: Any, content: Any) -> None:
         )
 
 
-def _feed_sequence(state: Any, content: Sequence) -> None:
+def _feed_sequence(state: Any, content: Sequence[Any]) -> None:
     """Token ids, of which there may be millions, go in at once; anything else goes in part by part."""
     state.update(f"list {len(content)} ".encode())
     if all(type(part) is int for part in content):

@@ -36,7 +36,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether bf16 matrix products run on units of their own: tensor cores, or AMX on a CPU."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return device.type == "cpu" and torch.cpu._is_amx_tile_supported()
 
 
@@ -52,7 +52,7 @@ def resolve_precision(device: torch.device, precision: str) -> str:
     return precision
 
 
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
+def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
     """A context in which matrix products run in the given precision; see `resolve_precision`."""
     wanted = resolve_precision(device, precision) == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16) if wanted else contextlib.nullcontext()

@@ -1,8 +1,8 @@
-"""Drafts: private folders in which a save prepares its files, beside the place where they will stand.
+"""Drafts: private folders in which a save prepares its files, next to their final place.
 
-A draft folder has a name that nobody can guess, only its owner may open it, and it is locked as long as the save is
-under way. So no link can be planted in it, two saves never share one, and the draft of a killed process is told from
-one that is in use: the next save beside it takes it away, and nothing else.
+A draft folder has a name that cannot be guessed, only its owner may open it, and it is locked as long as the save is
+under way. So no link can be planted in it, two saves never share one, and the draft of a killed process is distinguished
+from one that is in use: the next save in the same place removes it, and nothing else.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilm.system.errors import SaveError
-from minilm.system.locks import FolderLock, fcntl, try_lock
+from minilm.system.locks import HAS_LOCKS, FolderLock, try_lock
 
 MARK = ".minilm-draft"
 """An empty file in every draft folder: by it a draft is known, and its mode is that of any new file."""
@@ -65,7 +65,7 @@ def _make(parent: Path) -> tuple[Path, FolderLock]:
 
 def remove_dead_drafts(parent: Path) -> None:
     """Take away drafts whose process is gone."""
-    if fcntl is None:
+    if not HAS_LOCKS:
         return  # without locks a dead draft cannot be told from a living one
     with os.scandir(parent) as entries:
         names = [entry.name for entry in entries if _NAME.fullmatch(entry.name)]

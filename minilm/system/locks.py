@@ -1,4 +1,4 @@
-"""Locks on folders: held while a save is under way; the system lets go of them when a process dies.
+"""Locks on folders: held while a save is under way, and released by the system when a process dies.
 
 A lock is a `flock` on the folder itself, so it leaves no file behind. It holds between processes and between threads.
 Where the system or the file system has none (Windows, some network drives), a lock is given without a promise: then two
@@ -8,6 +8,7 @@ saves into one folder at once may mix, and the digests of `manifest` tell it at 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,10 @@ from pathlib import Path
 
 from minilm.system.errors import SaveError
 
-try:
+HAS_LOCKS = sys.platform != "win32"
+"""Whether the system has locks on folders."""
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None
 
 PATIENCE = 120.0
 """Seconds to wait for another save into the same folder."""
@@ -30,26 +31,26 @@ class FolderLock:
     """A lock that is held until `close`."""
 
     descriptor: int | None
-    """Of the open folder; None where there are no locks."""
+    """The open folder; None where there are no locks."""
     certain: bool
-    """Whether nobody else can hold it."""
+    """Whether no other program can hold it."""
 
     def close(self) -> None:
-        """Let go."""
+        """Release the lock."""
         if self.descriptor is not None:
-            if self.certain:
+            if self.certain and sys.platform != "win32":
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # at once, also where a forked child has a copy
             os.close(self.descriptor)
             self.descriptor = None
 
 
 def try_lock(folder: Path) -> FolderLock | None:
-    """The folder's lock, or None if somebody holds it or the folder is gone.
+    """The folder's lock, or None if another program holds it or the folder is gone.
 
     Raises:
         OSError: the folder cannot be opened.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         return FolderLock(None, certain=False)
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -66,7 +67,7 @@ def try_lock(folder: Path) -> FolderLock | None:
     lock = FolderLock(descriptor, certain)
     if _is_at(descriptor, folder):
         return lock
-    lock.close()  # it was removed, and perhaps made anew, before the lock was ours
+    lock.close()  # it was removed, and perhaps made again, before the lock was ours
     return None
 
 

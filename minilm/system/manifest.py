@@ -22,9 +22,9 @@ from minilm.system.json_files import read_json
 
 MANIFEST = "minilm.json"
 FORMAT = 1
-"""Of the manifest; a newer minilm may write a higher one."""
+"""The manifest's version; a newer minilm may write a higher one."""
 MOST_BYTES = 1 << 20
-"""In which the seal must stand."""
+"""The seal must be among these."""
 CLOCK_TICK = 50_000_000
 """Nanoseconds; files changed within less of each other may bear the same time."""
 IF_WANTED = f"if you changed it on purpose, delete {MANIFEST} beside it, and nothing is compared"
@@ -70,7 +70,7 @@ class Manifest:
         return sealed((json.dumps(content, indent=2) + "\n").encode())
 
     def owns(self, path: Path) -> bool:
-        """Whether what stands there is still the file that was written."""
+        """Whether the file is still the one that was written."""
         return path.name in self.files and self.files[path.name].matches(path)
 
 
@@ -109,7 +109,7 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
     for name in files:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise CheckpointError(
-                f"{path} lists {name!r}, which is not the name of a file beside it; delete it"
+                f"{path} lists {name!r}, which is not the name of a file in its folder; delete it"
             )
     return manifest
 
@@ -135,7 +135,9 @@ def check_unchanged(folder: Path, names: Iterable[str]) -> None:
         CheckpointError: a byte of it was changed, or the manifest itself is damaged.
     """
     manifest = read_manifest(folder)
-    for name in names if manifest else ():
+    if manifest is None:
+        return
+    for name in names:
         path = folder / name
         if name not in manifest.files:
             continue

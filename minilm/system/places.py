@@ -1,7 +1,7 @@
-"""Where a save may go: the file or the folder that a name stands for, symbolic links followed.
+"""Where a save may write: the file or the folder that a path leads to, symbolic links followed.
 
 A link is never replaced by what is saved: its target is. A file is never taken for a folder, nor a folder for a file;
-the home folder, its parents and the root are no place for a model.
+the home folder, its parents and the root are refused.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def file_to_save(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: the path is not the name of a file.
-        SaveError: a folder, a device or the like stands there.
+        SaveError: there is a folder, a device or the like.
     """
     target = Path(os.path.realpath(as_path(path)))
     if target.is_dir():
@@ -50,7 +50,7 @@ def folder_to_save(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: the path is not the name of a folder.
-        SaveError: a file stands there, or it is the home folder, a parent of it, or the root.
+        SaveError: there is a file, or it is the home folder, a parent of it, or the root.
     """
     target = Path(os.path.realpath(as_path(path, "folder")))
     home = Path(os.path.realpath(os.path.expanduser("~")))

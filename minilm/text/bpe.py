@@ -1,8 +1,8 @@
 """Byte-pair encoding itself, on numbers: learn merges from counted words, and apply them to one word.
 
 Gage, A New Algorithm for Data Compression (1994); Sennrich et al., Neural Machine Translation of Rare Words
-with Subword Units (2016), algorithm 1. Counting all pairs anew before every merge would be slow on a large
-corpus; here counts are corrected, and only where a merge changed a word.
+with Subword Units (2016), algorithm 1. Counting all pairs again before every merge would be slow on a large
+corpus, so the counts are updated, and only for the words that a merge changed.
 """
 
 from __future__ import annotations
@@ -32,18 +32,21 @@ class Merge(NamedTuple):
     token: int
     """Id of what they become."""
 
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # instead of the tuple's own method of this name
     """How often they met in the corpus when they were merged; None for a tokenizer read from a file."""
 
 
 def learn_merges(words: Mapping[str, int], vocab_size: int) -> tuple[list[bytes], list[Merge]]:
     """The tokens (256 bytes, then what merging makes) and the merges, the most frequent pair first.
 
+    >>> learn_merges({"low": 3}, vocab_size=258)[0][256:]
+    [b'lo', b'low']
+
     Of equally frequent pairs the one with the smaller ids is merged, as the trainer of `tokenizers` does.
     Fewer than `vocab_size` tokens come back when every word has become one token.
 
     Args:
-        words: how often each word stands in the corpus.
+        words: how often each word occurs in the corpus.
     """
     tokens = [bytes([byte]) for byte in BYTE_ORDER]
     ids = {token: index for index, token in enumerate(tokens)}
@@ -132,7 +135,10 @@ def apply_merges(
 ) -> tuple[list[int], list[tuple[int, int]]]:
     """A word's tokens after all merges, and the merges in the order in which they happened: (rank, position).
 
-    The earliest-learnt merge goes first, of several places the leftmost. A queue of them and a linked
+    >>> apply_merges([1, 2, 3, 1, 2], {(1, 2): (0, 9)})
+    ([9, 3, 9], [(0, 0), (0, 3)])
+
+    The merge that was learned first is applied first, at the leftmost of several places. A queue of them and a linked
     list of tokens keep a word of n bytes at O(n log n): words such as a long run of spaces have no bound.
 
     Args:

@@ -1,4 +1,4 @@
-"""How often each word stands in a corpus of any size, in bounded memory.
+"""Word counts of a corpus of any size, in bounded memory.
 
 Few words make up most of a text, but the number of different ones never stops growing: names, numbers, mistakes.
 Up to `MOST_WORDS` different words the counts are exact. Beyond, the rarest words are forgotten, as in lossy counting (Manku &
@@ -28,7 +28,7 @@ class WordCounts(Counter[str]):
     def __init__(self) -> None:
         super().__init__()
         self.undercount = 0
-        """By how much any count may be too small; 0 as long as nothing was forgotten."""
+        """How much too small any count may be; 0 if nothing was forgotten."""
         self._unchecked = 0
         """Characters of text since the words' own characters were last counted."""
 
@@ -56,7 +56,7 @@ class WordCounts(Counter[str]):
 
 
 def count_words(texts: Iterable[str], special_tokens: Sequence[str] = ()) -> WordCounts:
-    """How often each word stands in texts, special tokens left out.
+    """How often each word occurs in texts, special tokens left out.
 
     Raises:
         ValueError: the texts are empty, or hold a lone surrogate.

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from minilm.text.pieces import cut_near, read_pieces
+from minilm.text.shards import TokenShards
 
+Tokens = Sequence[int] | np.ndarray | TokenShards
+"""Token ids of one text, in memory or on disk."""
 RUNS = 64
 """Runs in a sample: enough to see every part of a text, few enough that the places where they join do not count."""
 
@@ -31,7 +34,7 @@ def spread(length: int, most: int) -> list[range]:
     return [range(start, start + size) for start in starts]
 
 
-def sample_tokens(tokens: Sequence[int] | np.ndarray, most: int) -> np.ndarray:
+def sample_tokens(tokens: Tokens, most: int) -> np.ndarray:
     """At most `most` of the tokens, (n,) int64: runs as `spread` spaces them, joined."""
     runs = [tokens[run.start : run.stop] for run in spread(len(tokens), most)]
     return np.concatenate([np.asarray(run, dtype=np.int64) for run in runs])

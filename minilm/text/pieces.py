@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from minilm.text.pretokenization import find_cut, utf8
 
@@ -28,7 +29,7 @@ class TextError(ValueError):
         super().__init__(f"{source}, line {line}: {reason}" if line else f"{source}: {reason}")
         self.source, self.line, self.reason = source, line, reason
 
-    def __reduce__(self) -> tuple:  # an error may come from another process
+    def __reduce__(self) -> tuple[Any, ...]:  # an error may come from another process
         return type(self), (self.source, self.line, self.reason)
 
 
@@ -126,7 +127,7 @@ _CONTINUING = frozenset(bytes([byte]) for byte in range(0x80, 0xC0))
 
 
 def _join(chunks: Iterable[str], special_tokens: Sequence[str], longest: int, source: str) -> Iterator[str]:
-    """Chunks that end anywhere, joined and cut anew where a text may be cut."""
+    """Chunks that end anywhere, joined and cut again where a text may be cut."""
     rest, margin = "", max(map(len, special_tokens), default=1)
     for chunk in chunks:
         looked_at = max(len(rest) - margin, 0)
@@ -151,7 +152,7 @@ def _no_cut(source: str, where: str) -> TextError:
 
 
 def _decode(path: Path, start: int, stop: int | None) -> Iterator[str]:
-    """The file's characters as they stand, without the marks at its beginning."""
+    """The file's characters, unchanged except for the marks at its beginning, which are left out."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         stop = path.stat().st_size if stop is None else stop
@@ -168,7 +169,7 @@ def _decode(path: Path, start: int, stop: int | None) -> Iterator[str]:
 
 
 def _not_utf8(path: Path, at: int) -> TextError:
-    """The error for a byte, with the line in which it stands."""
+    """The error for a byte, with its line."""
     line = 1
     with path.open("rb") as file:
         mark = file.read(4)
@@ -179,7 +180,11 @@ def _not_utf8(path: Path, at: int) -> TextError:
             line += file.read(min(PIECE, at - place)).count(b"\n")
     encoding = next((name for start, name in _MARKS.items() if mark.startswith(start)), None)
     seems = (
-        f"the file begins as {encoding} does" if encoding else "a NUL stands in no text" if not byte else ""
+        f"the file begins as {encoding} does"
+        if encoding
+        else "a text cannot hold a NUL character"
+        if not byte
+        else ""
     )
     what = f"byte 0x{byte:02x} is not UTF-8{seems and f' ({seems})'}; save the file as UTF-8"
     return TextError(str(path), line, what)

@@ -19,13 +19,13 @@ _PRINTABLE = (*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), 
 _OTHERS = tuple(byte for byte in range(256) if byte not in _PRINTABLE)
 
 BYTE_ORDER: tuple[int, ...] = _PRINTABLE + _OTHERS
-"""The 256 bytes in the order of their token ids: by the character that stands for them."""
+"""The 256 bytes in the order of their token ids: by the character that represents them."""
 
 BYTE_TO_CHAR: dict[int, str] = {
     **{byte: chr(byte) for byte in _PRINTABLE},
     **{byte: chr(256 + rank) for rank, byte in enumerate(_OTHERS)},
 }
-"""The printable character that stands for each byte."""
+"""The printable character that represents each byte."""
 
 CHAR_TO_BYTE: dict[str, int] = {char: byte for byte, char in BYTE_TO_CHAR.items()}
 
@@ -62,7 +62,7 @@ _SEGMENT = re.compile(
     rf"|(?:[{_SPACE}]*+[^{_SPACE}]*?[^\x00-\x7f{_SPACE}][^{_SPACE}]*+)++|[{_SPACE}]*+[^{_SPACE}]++|[{_SPACE}]++"
 )
 
-# Where every text may be cut in two, whatever stands further left or right: behind a letter or a digit another kind of
+# Where every text may be cut in two, whatever comes further left or right: behind a letter or a digit another kind of
 # character, behind a symbol a digit or white space. (Behind "'" a letter may belong to it, behind a space anything.)
 _CUT = (
     rf"(?<={_LETTER})(?=[\P{{L}}{_NEWER}])|(?<={_DIGIT})(?=[\P{{N}}{_NEWER}])"
@@ -72,7 +72,11 @@ _FIRST_CUT, _LAST_CUT = regex.compile(f"(?V1){_CUT}"), regex.compile(f"(?V1)(?r)
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, each with the space before it; joined they are the text again."""
+    """The words of a text, each with the space before it; joined they are the text again.
+
+    >>> split_words("Mia's red kite, now")
+    ['Mia', "'s", ' red', ' kite', ',', ' now']
+    """
     if text.isascii():
         return _ASCII_WORD.findall(text)
     words: list[str] = []
@@ -132,7 +136,7 @@ def utf8(text: str, first: int = 0) -> bytes:
         at = error.start
         raise ValueError(
             f"the text holds a lone surrogate {text[at]!r} at position {first + at} "
-            f"(in {text[max(0, at - 12) : at + 12]!r}), which is no character: "
+            f"(in {text[max(0, at - 12) : at + 12]!r}), which is not a character: "
             "decode its source with errors='replace', or remove it"
         ) from None
 
@@ -143,5 +147,5 @@ def bytes_to_chars(data: bytes) -> str:
 
 
 def chars_to_bytes(chars: str) -> bytes | None:
-    """The bytes of a token as a `tokenizer.json` writes it, or None where a character stands for no byte."""
+    """The bytes of a token as a `tokenizer.json` writes it, or None if a character represents no byte."""
     return bytes(map(CHAR_TO_BYTE.__getitem__, chars)) if CHAR_TO_BYTE.keys() >= set(chars) else None

@@ -1,4 +1,4 @@
-"""Encoding a text file of any size into token shards: in bounded memory, and going on where a run was interrupted.
+"""Encoding a text file of any size into token shards: in bounded memory; an interrupted run continues.
 
 The file is cut at even distances, at the next place that cuts no word, so the shards are together the encoding of the whole
 text, each can be made by itself, and a shard that is damaged is made again alone.
@@ -59,7 +59,7 @@ def write_shards(
 ) -> TokenShards:
     """Encode a UTF-8 file, or its bytes from `start` to `stop`, into a folder of shards; those that are there are kept.
 
-    Memory holds one piece of the text at a time, whatever its size. A shard that is damaged is told and made again.
+    Memory holds one piece of the text at a time, whatever its size. A damaged shard is reported and made again.
 
     Args:
         start, stop: 0, the file's size, or from `cut_near`.
@@ -142,7 +142,7 @@ def _manifest(folder: Path, wanted: Manifest) -> Manifest:
 
 
 def _is_sound(job: Job, manifest: Manifest) -> bool:
-    """Whether a shard is there as the manifest says; one that is not as it says is told."""
+    """Whether a shard is there as the manifest says; one that differs is reported."""
     known = next((shard for shard in manifest.shards if shard.file == job.target.name), None)
     fault = known.fault(job.target.parent, manifest.dtype) if known else ""
     if fault:
@@ -174,8 +174,8 @@ def encode_shard(job: Job, tokenizer: BPETokenizer) -> Shard:
     with atomic_file(job.target) as draft, draft.open("wb") as file:
         for piece in read_pieces(job.path, tuple(tokenizer.special_tokens), job.start, job.stop):
             row = np.array(tokenizer.encode(piece), dtype=_dtype(tokenizer))
-            digest.update(row)
-            file.write(row)
+            digest.update(row.data)
+            file.write(row.data)
             n_token += len(row)
         if not n_token:
             raise TextError(str(job.path), None, "it is empty, there is nothing to encode")

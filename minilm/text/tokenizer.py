@@ -1,8 +1,6 @@
 """A byte-level BPE tokenizer, as GPT-2's: it splits any text into ids and joins them to the very same text.
 
-    tokenizer = BPETokenizer.train(["low lower lowest"], vocab_size=260)
-    tokenizer.encode("lower")                      # [257, 68, 81], the ids of "low", "e" and "r"
-    tokenizer.decode(tokenizer.encode("日本語"))    # "日本語": what was not learnt stays in bytes
+
 
 The parts: `pretokenization` cuts text into words and bytes, `pieces` reads texts of any size, `counting` counts
 words, `bpe` learns and applies merges, `tokenizer_json` reads and writes files.
@@ -77,7 +75,7 @@ class BPETokenizer:
     ) -> BPETokenizer:
         """Learn merges from texts, most frequent pair first, as the trainer of `tokenizers` does.
 
-        Special tokens take the last ids. Where they stand in the texts, they cut them and teach nothing. A
+        Special tokens take the last ids. Where one occurs in a text, it splits the text, and no merge is learned across it. A
         corpus too small for `vocab_size` gives a smaller vocabulary and a warning.
 
         Args:
@@ -119,7 +117,7 @@ class BPETokenizer:
         Raises:
             ValueError: the path is not the name of a file.
             FileNotFoundError: there is no such file.
-            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
+            CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes differently.
         """
         vocabulary = read_vocabulary(as_path(path))
         try:
@@ -169,11 +167,14 @@ class BPETokenizer:
 
     @property
     def merges(self) -> tuple[Merge, ...]:
-        """All merges in the order in which they were learnt, with ids and counts in the corpus."""
+        """All merges in the order in which they were learned, with ids and counts in the corpus."""
         return self._vocabulary.merges
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; special tokens written in it become their ids.
+
+        >>> BPETokenizer.train(["low lower lowest"], vocab_size=260).encode("low<|endoftext|>")
+        [257, 259]
 
         Raises:
             ValueError: the text holds a lone surrogate; its position is named.
@@ -190,15 +191,14 @@ class BPETokenizer:
         return ids
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
-        """The text of token ids: a list, or a tensor or array (T,). Bytes that are no UTF-8 become "\ufffd".
+        """The text of token ids: a list, or a tensor or array (T,). Bytes that are not valid UTF-8 become "\ufffd".
 
         Raises:
             ValueError: an id is outside the vocabulary, or there are several texts.
         """
         if getattr(ids, "ndim", 1) != 1:
-            raise ValueError(
-                f"decode takes the ids of one text, (T,), not {tuple(ids.shape)}: pass one row, ids[0]"
-            )
+            shape = tuple(getattr(ids, "shape", ()))
+            raise ValueError(f"decode takes the ids of one text, (T,), not {shape}: pass one row, ids[0]")
         special = set(self._vocabulary.special_tokens.values()) if skip_special_tokens else ()
         values = ids.tolist() if hasattr(ids, "tolist") else ids
         return b"".join(self.token_bytes(i) for i in values if i not in special).decode("utf-8", "replace")
@@ -221,6 +221,9 @@ class BPETokenizer:
 
     def merge_history(self, word: str) -> list[MergeStep]:
         """How a word becomes tokens: its bytes, then one step a merge; the last holds what `encode` gives.
+
+        >>> [step.tokens for step in BPETokenizer.train(["low low"], vocab_size=259).merge_history("low")]
+        [(75, 78, 86), (256, 86), (257,)]
 
         Raises:
             ValueError: the text is cut into several words, or none; `split_words` gives them.

@@ -40,10 +40,10 @@ class Vocabulary:
     """The bytes of each token, by id; of a special token, its text in UTF-8."""
 
     merges: tuple[Merge, ...]
-    """In the order in which they were learnt."""
+    """In the order in which they were learned."""
 
     special_tokens: Mapping[str, int]
-    """Id of each token that is never split and never learnt from text."""
+    """Id of each token that is never split and never learned from text."""
 
 
 def to_json(vocabulary: Vocabulary) -> str:
@@ -54,7 +54,7 @@ def to_json(vocabulary: Vocabulary) -> str:
 def to_file(vocabulary: Vocabulary) -> bytes:
     """The same with one more line, a digest of the file; see `minilm.system.digests`.
 
-    It stands in the decoder, the part that takes further entries in every reader of the format.
+    It is an entry of the decoder, the part in which every reader of the format accepts further entries.
     """
     content = _content(vocabulary)
     content["decoder"] = {**content["decoder"], SEAL: UNSEALED}
@@ -101,7 +101,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes otherwise.
+        CheckpointError: it is damaged, of a newer format, or of a tokenizer that encodes differently.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; `BPETokenizer.save` writes such a file")
@@ -193,12 +193,15 @@ def _tokens_by_id(ids: Mapping[str, int], special: Iterable[str]) -> list[bytes]
             f"its vocabulary lacks {len(missing)} of the 256 bytes, so some text has no encoding; "
             "when training with `tokenizers`, pass initial_alphabet=ByteLevel.alphabet()"
         )
-    tokens = [token.encode() if token in names else chars_to_bytes(token) for token in in_order]
-    if None in tokens:
-        raise _ForeignError(
-            f"its token {in_order[tokens.index(None)]!r} holds a character that stands for no byte"
-        )
-    return tokens
+    return [token.encode() if token in names else _bytes_of(token) for token in in_order]
+
+
+def _bytes_of(token: str) -> bytes:
+    """The bytes that an ordinary token is written for."""
+    content = chars_to_bytes(token)
+    if content is None:
+        raise _ForeignError(f"its token {token!r} holds a character that represents no byte")
+    return content
 
 
 def _merges(pairs: Iterable[str | Sequence[str]], ids: Mapping[str, int]) -> tuple[Merge, ...]:

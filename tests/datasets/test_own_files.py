@@ -84,7 +84,7 @@ def test_an_unknown_name_lists_the_known():
     [
         ({"split": "validation"}, "sst2 has no split 'validation'; choose from train, dev"),
         ({"n": 0}, "n must be 1 or more records, got 0"),
-        ({"seed": 1}, "sst2 has no dial seed; it takes none"),
+        ({"seed": 1}, "sst2 has no option seed; it takes none"),
     ],
 )
 def test_a_wrong_argument_is_named(arguments, message):

@@ -110,7 +110,7 @@ def test_every_task_is_on_the_shelf():
     ("name", "arguments", "message"),
     [
         ("storyworld", {"split": "all"}, "storyworld has no split 'all'; choose from train, dev, test"),
-        ("storyworld", {"stories": 2}, "storyworld has no dial stories; it takes seed, world"),
+        ("storyworld", {"stories": 2}, "storyworld has no option stories; it takes seed, world"),
         ("storyworld-keywords", {"count": 0}, "count must be a whole number, 1 or more, got 0"),
         ("storyworld-keywords", {"keywords": ("xyz",)}, "keywords must be some of although"),
         ("storyworld-keywords", {"keywords": "because"}, "as a tuple, got 'because'"),

@@ -70,7 +70,7 @@ FAULTS = {
     "unknown slot": ("{hero} let go", "{heroine} let go", "unknown slot 'heroine'", None),
     "unknown slot in cast": ("cast: {hero:", "cast: {heroes:", "unknown slot 'heroes'", None),
     "unknown tag": ("cast: {object: toy}", "cast: {object: toys}", "tagged 'toys'", None),
-    "unknown filler in cast": ("{hero: [Tom, Mia]}", "{hero: [Tom, Meg]}", "'Meg' is no filler", None),
+    "unknown filler in cast": ("{hero: [Tom, Mia]}", "{hero: [Tom, Meg]}", "'Meg' is not a filler", None),
     "unknown shared list": ("use: weather", "use: wether", "no shared list 'wether'", None),
     "unknown agreement": ("{text: Mia, agreement: she}", "{text: Mia, agreement: her}", "class 'her'", None),
     "unknown key": ("    start: opening", "    begin: opening", "unknown key 'begin'", None),
@@ -94,7 +94,7 @@ FAULTS = {
     "two spaces meet": ("a [warm|cold] day", "a [ warm|cold] day", "two spaces meet", None),
     "empty beginning": ("- It was", "- '[Then|] it' #", "begins with an alternative that may be empty", None),
     "odd braces": ("{a object} to", "{the object} to", "'{the object}' is not one of", None),
-    "keyword in a filler": ("{text: red kite, tags", "{text: because kite, tags", "stands in a filler", None),
+    "keyword in a filler": ("{text: red kite, tags", "{text: because kite, tags", "occurs in a filler", None),
     "keyword nowhere": (
         "[however, because, suddenly]",
         "[however, because, nearly]",

@@ -166,7 +166,7 @@ def test_floor(course, oracle) -> None:
 
 
 def test_bad_input(oracle) -> None:
-    with pytest.raises(ValueError, match="no story goes on like this"):
+    with pytest.raises(ValueError, match="no story continues like this"):
         oracle.floor(["Once there was a zebra."])
     with pytest.raises(ValueError, match="at least one"):
         oracle.floor([])

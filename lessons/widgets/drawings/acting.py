@@ -81,7 +81,9 @@ def layers_of_sites(tuned: TunedModel) -> dict[str, tuple[int, ...]]:
     }
 
 
-def replacements(names: list[str], replaced: set[str]) -> tuple[dict, frozenset, frozenset]:
+def replacements(
+    names: list[str], replaced: set[str]
+) -> tuple[dict[str, tuple[str, ...]], frozenset[str], frozenset[str]]:
     """`Action.replaced`, `whole` and `every`, from the names of all weights and of the replaced ones."""
     weights: dict[str, set[str]] = {}
     kept: set[str] = set()  # modules, and names of weights

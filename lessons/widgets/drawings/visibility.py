@@ -86,7 +86,7 @@ def visibility_panels(
     return drawing(name, caption, told, y + 34, *drawn, legend((start + 4, y + 18), KEY))
 
 
-def _panel(title: str, seen: Matrix, names: Sequence[str], box: Box) -> Markup:
+def _panel(title: str, seen: Matrix, names: Sequence[Literal], box: Box) -> Markup:
     side = min(SQUARE / len(seen), 30.0)
     span = side * len(seen)
     left = box.x + (PANEL - span + max(width(each, SMALL) for each in names) + 8) / 2
@@ -100,18 +100,21 @@ def grid(seen: Matrix, names: Sequence[Literal], corner: Point, side: float) -> 
     """The cells, and the tokens beside and above them."""
     x, y = corner
     turned = is_turned(names, side)
-    upright = {"anchor": "start", "turn": TURN} if turned else {}
+    anchor, turn = ("start", TURN) if turned else ("middle", 0.0)
     return join(
         *_cells(seen, corner, side),
         *(
             label(name, (x - 8, y + (i + 0.5) * side), anchor="end", size=SMALL)
             for i, name in enumerate(names)
         ),
-        *(label(name, (x + (j + 0.5) * side, y - 9), size=SMALL, **upright) for j, name in enumerate(names)),
+        *(
+            label(name, (x + (j + 0.5) * side, y - 9), anchor=anchor, size=SMALL, turn=turn)
+            for j, name in enumerate(names)
+        ),
     )
 
 
-def _cells(seen: Matrix, corner: Point, side: float) -> list[Markup]:
+def _cells(seen: Matrix, corner: Point, side: float) -> list[Markup | None]:
     """Each cell by itself where there are few; else what is seen, a stretch of a row at a time."""
     x, y = corner
     n, gap = len(seen), min(2.0, side / 10)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from minilm.datasets.readers.malformed import malformed, read_json, read_text
 from minilm.datasets.records import Conversation, Turn
 
 BETWEEN = re.compile(r"[\s,]*")
-"""What stands between the stories of the file."""
+"""What separates the stories of the file."""
 
 
 def conversations(path: Path) -> list[Conversation]:
     """The conversations of a file.
 
     Raises:
-        DataError: the file is no JSON, or a conversation lacks its story, a question or an answer.
+        DataError: the file is not JSON, or a conversation lacks its story, a question or an answer.
     """
     text = read_text(path)
     content = read_json(path, None, 1, text)
@@ -27,7 +28,7 @@ def conversations(path: Path) -> list[Conversation]:
     return [conversation(path, text, record, story) for record, story in enumerate(stories, start=1)]
 
 
-def conversation(path: Path, text: str, record: int, story: dict) -> Conversation:
+def conversation(path: Path, text: str, record: int, story: dict[str, Any]) -> Conversation:
     """One story as a record."""
     try:
         answers = [story["answers"], *story.get("additional_answers", {}).values()]
@@ -38,7 +39,7 @@ def conversation(path: Path, text: str, record: int, story: dict) -> Conversatio
         raise malformed(path, record, line_of(text, record), what) from error
 
 
-def turn(question: dict, index: int, answers: list[list[dict]]) -> Turn:
+def turn(question: dict[str, Any], index: int, answers: list[list[dict[str, Any]]]) -> Turn:
     """The question at an index, with what each annotator answered; each list of answers must tell the same turn."""
     given = [annotator[index] for annotator in answers]
     if any(answer["turn_id"] != question["turn_id"] for answer in given):
@@ -48,21 +49,28 @@ def turn(question: dict, index: int, answers: list[list[dict]]) -> Turn:
     return Turn(text_of(question, "input_text"), tuple(text_of(answer, "input_text") for answer in given))
 
 
-def text_of(content: dict, key: str) -> str:
+def text_of(content: dict[str, Any], key: str) -> str:
     """The text under a key; TypeError if it is something else, KeyError if there is none."""
-    if not isinstance(content[key], str):
-        raise TypeError(f"{key} should be a text, not {content[key]!r:.40}")
-    return content[key]
+    text = content[key]
+    if not isinstance(text, str):
+        raise TypeError(f"{key} should be a text, not {text!r:.40}")
+    return text
+
+
+def _after_gap(text: str, at: int) -> int:
+    """The first place from `at` on that is neither space nor comma."""
+    gap = BETWEEN.match(text, at)
+    return gap.end() if gap else at
 
 
 def line_of(text: str, record: int) -> int:
-    """The line where the story of that number starts, 1 if it cannot be told. (The json module keeps no lines; only errors ask.)"""
+    """The line where the story of that number starts, 1 if it is unknown. (The json module keeps no lines; only error messages need them.)"""
     decoder, start = json.JSONDecoder(), 0
     try:
         end = text.index("[", text.index('"data"')) + 1
         for _ in range(record):
-            start = BETWEEN.match(text, end).end()
+            start = _after_gap(text, end)
             _, end = decoder.raw_decode(text, start)
-    except ValueError:  # the key stands elsewhere in the file too
+    except ValueError:  # the key occurs elsewhere in the file too
         return 1
     return text.count("\n", 0, start) + 1

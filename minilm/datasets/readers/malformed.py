@@ -18,7 +18,7 @@ def malformed(path: Path, record: int | None, line: int, what: str) -> DataError
     Args:
         path: The file.
         record: Number of the record, counted from 1; None where the file is broken as a whole.
-        line: Line where the record stands, counted from 1.
+        line: Line where the record starts, counted from 1.
         what: What is wrong, with the offending value.
     """
     place = f"record {record}, line {line}" if record else f"line {line}"
@@ -67,7 +67,7 @@ def read_json(path: Path, record: int | None, line: int, text: str) -> Any:
     """What a JSON text in a file says.
 
     Args:
-        path, record: where it stands, see `malformed`.
+        path, record: where the text comes from, see `malformed`.
         line: its first line.
 
     Raises:

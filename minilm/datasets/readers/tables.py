@@ -7,8 +7,10 @@ import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from minilm.datasets.readers.malformed import DataError, malformed, read_json, read_text
+from minilm.datasets.integrity import DataError
+from minilm.datasets.readers.malformed import malformed, read_json, read_text
 from minilm.datasets.records import LabelledSentence, MeaningText
 
 SLOT = re.compile(r"\s*+([^,\[\]]++)\[([^\]]*+)\]\s*+(?:,|\Z)")
@@ -55,7 +57,7 @@ def raw_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise malformed(path, record, line, str(error)) from error
 
 
-def json_lines(path: Path) -> list[dict]:
+def json_lines(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON Lines file, one a line; blank lines are passed over.
 
     Raises:
@@ -67,7 +69,7 @@ def json_lines(path: Path) -> list[dict]:
     return [json_object(path, record, line, text) for record, (line, text) in enumerate(numbered, start=1)]
 
 
-def json_object(path: Path, record: int, line: int, text: str) -> dict:
+def json_object(path: Path, record: int, line: int, text: str) -> dict[str, Any]:
     """One line as a JSON object."""
     value = read_json(path, record, line, text)
     if not isinstance(value, dict):

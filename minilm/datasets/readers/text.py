@@ -6,41 +6,52 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from minilm.datasets.readers.malformed import DataError, read_lines, read_text
+from minilm.datasets.integrity import DataError
+from minilm.datasets.readers.malformed import read_lines, read_text
 from minilm.datasets.registry import EVERYTHING
+from minilm.text.tokenizer import END_OF_TEXT
 
 SHARES = {"train": (0.0, 0.9), "dev": (0.9, 0.95), "test": (0.95, 1.0)}
 """Where in a text or list that came without splits each split begins and ends, as a share of its length."""
 MOST_ARCHIVED = 100_000_000
 """Bytes that a text in an archive may have: nine times WikiText-2. A damaged archive may unpack without end."""
-END_OF_STORY = "<|endoftext|>"
+END_OF_STORY = END_OF_TEXT
 """What separates the stories of TinyStories."""
 
 
 def running_text(path: Path, split: str) -> str:
     """A whole text file, or the part of it that is the split."""
-    return part(read_text(path), split)
+    text = read_text(path)
+    start, stop = bounds(text, split)
+    return text[start:stop]
 
 
-def part(data: str | list, split: str) -> str | list:
+def part(data: str | list[Any], split: str) -> str | list[Any]:
     """A contiguous share of a text or list: 90% train, 5% dev, 5% test, or all of it.
 
-    A text is cut after the first blank line that ends at the boundary or later, so that no paragraph (no speech of a play) lies in
+    A text is cut after the first blank line that ends at the boundary or later, so that no paragraph (no speech of a play) is in
     two splits. The three parts, one after the other, are the whole.
 
     Raises:
         ValueError: no such split.
     """
-    if split == EVERYTHING:
-        return data
-    if split not in SHARES:
-        raise ValueError(f"no split {split!r}; choose from {', '.join([*SHARES, EVERYTHING])}")
-    start, stop = (cut(data, share) for share in SHARES[split])
+    start, stop = bounds(data, split)
     return data[start:stop]
 
 
-def cut(data: str | list, share: float) -> int:
+def bounds(data: str | list[Any], split: str) -> tuple[int, int]:
+    """Where a split of a text or list begins and ends; ValueError if there is no such split."""
+    if split == EVERYTHING:
+        return 0, len(data)
+    if split not in SHARES:
+        raise ValueError(f"no split {split!r}; choose from {', '.join([*SHARES, EVERYTHING])}")
+    start, stop = SHARES[split]
+    return cut(data, start), cut(data, stop)
+
+
+def cut(data: str | list[Any], share: float) -> int:
     """Index that cuts off the first `share` of the data; in a text, moved on to the next paragraph if there is one."""
     index = round(share * len(data))
     if isinstance(data, str) and 0 < index < len(data):
@@ -53,7 +64,7 @@ def archived_text(archive: Path, member: str) -> str:
     """A UTF-8 text in a zip archive, read without unpacking it to disk.
 
     Raises:
-        DataError: the archive is no zip file, is damaged, or has no such member, or one of more than `MOST_ARCHIVED` bytes.
+        DataError: the archive is not a zip file, is damaged, or has no such member, or one of more than `MOST_ARCHIVED` bytes.
     """
     try:
         with zipfile.ZipFile(archive) as opened:

@@ -25,7 +25,7 @@ def entries(paths: Iterable[Path]) -> list[TripleText]:
     """The entries of all files, in the order given.
 
     Raises:
-        DataError: a file is no XML, or an entry lacks its triples, texts or category.
+        DataError: a file is not XML, or an entry lacks its triples, texts or category.
     """
     return [entry for path in paths for entry in entries_of(path)]
 
@@ -72,7 +72,7 @@ def triple(path: Path, record: int, text: str) -> Triple:
 
 
 def line_of(path: Path, record: int) -> int:
-    """The line where the entry of that number starts, 1 if it cannot be told. (ElementTree keeps no lines; only errors ask.)"""
+    """The line where the entry of that number starts, 1 if it is unknown. (ElementTree keeps no lines; only error messages need them.)"""
     data = path.read_bytes()
     starts = [found.start() for found in re.finditer(rb"<entry[\s/>]", data)]  # none in UTF-16
     return data.count(b"\n", 0, starts[record - 1]) + 1 if len(starts) >= record else 1
