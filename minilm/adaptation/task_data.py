@@ -61,14 +61,14 @@ def task_from(
     if not records:
         raise ValueError(f"{name} holds no record: there is nothing to tune on")
     usual = usual_template(records[0])
-    law = law_of(data, dials) if held_out is None and template in (None, usual) else None
+    law = law_of(data, options) if held_out is None and template in (None, usual) else None
     return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template or usual, name, law)
 
 
-def law_of(data: Data, dials: Mapping[str, Any]) -> StoryWorld | None:
+def law_of(data: Data, options: Mapping[str, Any]) -> StoryWorld | None:
     """The world whose documents the dev split of a task is; None for data of which no such world is known."""
     task = TASKS.get(data) if isinstance(data, str) else None
-    return None if task is None else task(**dials).law("dev")
+    return None if task is None else task(**options).law("dev")
 
 
 def splits(data: Data, n_train: int, n_held_out: int, options: Mapping[str, Any]) -> tuple[Any, Any]:
