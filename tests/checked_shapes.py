@@ -52,7 +52,8 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check(function: Callable[..., Any], name: str, value: Any, hint: Any) -> None:
     """Raise an AssertionError unless a value has the shape of its annotation."""
-    hint = eval(hint, function.__globals__) if isinstance(hint, str) else hint
+    names = inspect.unwrap(function).__globals__  # a decorator, such as no_grad, has the names of its own module
+    hint = eval(hint, names) if isinstance(hint, str) else hint
     try:
         die_if_unbearable(value, hint)
     except Exception as error:

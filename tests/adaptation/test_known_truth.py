@@ -30,7 +30,7 @@ class Perfect:
     def __init__(self, oracle: Oracle):
         self.oracle = oracle
 
-    def __call__(self, tokens):
+    def __call__(self, tokens, *, attribute=None):
         [ids] = tokens.tolist()
         return SimpleNamespace(logits=self.oracle.log_probs(ids[1:])[None].clamp(min=-1e3))
 

@@ -31,7 +31,7 @@ def test_tokens_that_share_an_embedding_are_found_and_no_others(alike):
 
 def test_a_task_written_with_them_is_warned_of_by_name(alike, task):
     base, _ = alike
-    with pytest.warns(StrangeTokenWarning, match="table is written with '␣=': the base has never met"):
+    with pytest.warns(StrangeTokenWarning, match="table is written with '␣=': the base has never seen"):
         tune(base, task.tokenizer, LoRA(2), task, steps=1, progress=False).detach()
 
 

@@ -73,7 +73,7 @@ def test_held_out_records_of_ones_own_are_taken(tokenizer):
     [
         ("storyworld-triplets", {}, "Did you mean 'storyworld-triples'"),
         ("storyworld-triples", {"fact": 2}, "storyworld-triples has no option fact; it takes"),
-        ([Pair("a", "b")] * 3, {"facts": 2}, "facts: records have no such setting"),
+        ([Pair("a", "b")] * 3, {"facts": 2}, "facts: records have no such option"),
         ([Pair("a", "b")] * 3, {"columns": ("a", "b")}, "belongs to tables"),
         ([Pair("a", "b")], {}, "has 1 records: tuning needs at least two"),
         ([], {}, "needs at least two"),
