@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from minilm.model.attention import Attended, attend, causal_mask
+from minilm.model.attention import Attended, attend
+from minilm.model.visibility import CAUSAL, fixed
+from minilm.tuning.methods.gate import gate
 
 
 def draw(B: int, H: int, T: int, S: int, p: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -66,7 +68,7 @@ def test_a_mask_of_ragged_rows_is_obeyed(shape: tuple[int, ...], seed: int) -> N
     mask = (torch.arange(1 + extra) < lengths[:, None])[:, None, None, :]
     expected, _ = by_loops(query, keys, values, mask.expand(B, H, 1, 1 + extra))
     for explicit in (False, True):
-        output = attend(query, keys, values, mask, explicit=explicit).output
+        output = attend(query, keys, values, fixed(mask), explicit=explicit).output
         assert (output - expected).abs().max() < 1e-5
 
 
@@ -78,7 +80,7 @@ def test_weights_are_a_distribution_over_what_may_be_seen() -> None:
 
 
 def test_the_causal_mask_counts_from_the_right() -> None:
-    assert torch.equal(causal_mask(3, 5), causal(1, 1, 3, 5)[0, 0])
+    assert torch.equal(CAUSAL.mask(3, 5), causal(1, 1, 3, 5)[0, 0])
 
 
 def test_gradients_of_both_agree() -> None:
@@ -113,7 +115,7 @@ def test_the_gate_is_the_share_that_one_more_key_would_take(extra: int, explicit
     own = own_scores(attended)
     _, log_sums = by_loops(query, keys, values, causal(2, 3, 5, 5 + extra))
     expected = own.exp() / (own.exp() + log_sums.exp())
-    assert (attended.gate(own) - expected).abs().max() < 1e-5
+    assert (gate(attended, own) - expected).abs().max() < 1e-5
     assert len(attended.gates) == 1
     torch.testing.assert_close(attended.output, attend(query, keys, values).output)
 
@@ -122,7 +124,7 @@ def test_the_gate_obeys_a_mask_of_ragged_rows() -> None:
     query, keys, values = draw(2, 3, 1, 6, 4)
     mask = (torch.arange(6) < torch.tensor([[6], [2]]))[:, None, None, :]
     gates = [
-        attend(query, keys, values, mask, explicit=explicit).gate(torch.ones(2, 3, 1))
+        gate(attend(query, keys, values, fixed(mask), explicit=explicit), torch.ones(2, 3, 1))
         for explicit in (False, True)
     ]
     torch.testing.assert_close(*gates, rtol=0, atol=1e-6)
@@ -134,7 +136,7 @@ def test_gradients_pass_through_the_gate_that_is_computed_in_blocks() -> None:
         query, keys, values = (tensor.requires_grad_() for tensor in draw(2, 2, 5, 7, 4))
         attended = attend(query, keys, values, explicit=not fused)
         own = own_scores(attended).clone().requires_grad_()
-        attended.gate(own).square().sum().backward()
+        gate(attended, own).square().sum().backward()
         gradients.append((query.grad, keys.grad, own.grad))
     for plain, fused in zip(*gradients, strict=True):
         torch.testing.assert_close(plain, fused, rtol=1e-4, atol=1e-6)

@@ -13,6 +13,7 @@ from minilm import MiniLM
 from minilm.model.attention import Attended
 from minilm.model.interface import Reading
 from minilm.model.sites import LINEAR_SITES, NO_SITES, AttentionDelta, Memory, Sites
+from minilm.tuning.methods.gate import gate
 
 LAYERS = range(SHAPE["n_layer"])
 
@@ -210,7 +211,7 @@ def everywhere() -> Sites:
         ]
         deltas["attention", layer] = [
             lambda attended: AttentionDelta(
-                attended.gate(attended.query.sum(-1)).unsqueeze(-1) * attended.query
+                gate(attended, attended.query.sum(-1)).unsqueeze(-1) * attended.query
             )
         ]
     row = torch.randn(1, 3, d, generator=generator)

@@ -43,7 +43,7 @@ def test_xlnets_figure():
 @given(SIZES, SIZES, st.integers(0, 3), st.sampled_from([CAUSAL, FULL, REVERSED, prefix(2)]))
 def test_newer_positions_over_a_cache_and_virtual_tokens(n_query, n_before, n_virtual, visibility):
     n = n_before + n_query
-    mask = visibility.mask(n_query, n_virtual + n, n_virtual)
+    mask = visibility.over(n_virtual).mask(n_query, n_virtual + n)
     assert mask[:, :n_virtual].all()
     assert torch.equal(mask[:, n_virtual:], visibility.matrix(n)[n_before:])
 

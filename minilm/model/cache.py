@@ -38,6 +38,8 @@ class KVCache:
         """Columns in use: tokens read so far by the longest row."""
         self.lengths: Tensor | None = None
         """(B,) tokens read by each row, once they differ."""
+        self.n_virtual = 0
+        """How many of the columns, the first ones, hold virtual tokens and not the text."""
         self.companions: dict[Any, Any] = {}
         """Whatever a delta must remember between decoding steps, under a key of its own."""
 
@@ -59,13 +61,10 @@ class KVCache:
             self.values[layer, rows, :, columns] = values[:, :, 0]
         return self.keys[layer, :, :, :end], self.values[layer, :, :, :end]
 
-    def mask(self, n_token: int, n_key: int) -> Tensor | None:
-        """(B, 1, 1, S) booleans once rows differ in length, with memory slots (the first columns) always seen."""
-        if self.lengths is None:
-            return None
-        n_memory = n_key - (self.length + n_token)
-        columns = torch.arange(n_key, device=self.keys.device) - n_memory
-        return (columns <= self.lengths[:, None])[:, None, None, :]
+    @property
+    def newest(self) -> Tensor | None:
+        """(B,) position in the text of the token that each row reads next, once they differ; None as long as they do not."""
+        return None if self.lengths is None else self.lengths - self.n_virtual
 
     def advance(self, n_token: int) -> None:
         """Count tokens whose keys and values every layer has stored."""

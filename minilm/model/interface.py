@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
+from minilm.model.visibility import CAUSAL, Visibility
 
 
 @dataclass
@@ -123,3 +124,5 @@ class Reading:
     """(B, m), the tokens of an attribute, for methods that take one."""
     cache: KVCache | None
     """Keys and values of earlier passes; `cache.companions` is free for a delta's own state."""
+    visibility: Visibility = CAUSAL
+    """Who may look at whom in this pass, also inside a network that reads along."""

@@ -19,12 +19,14 @@ from minilm.model.cache import KVCache
 from minilm.model.config import ModelConfig
 from minilm.model.interface import Output, Reading
 from minilm.model.passes import Pass, Recorder, conditions, unrecorded
-from minilm.model.sites import NO_SITES, Sites, before_text, concatenate_rows, hide_absent_slots
-from minilm.model.tokens import check_ids, check_tokens
+from minilm.model.sites import NO_SITES, Sites, concatenate_rows
+from minilm.model.slots import before_text
+from minilm.model.tokens import check_ids, check_tokens, in_words
+from minilm.model.visibility import CAUSAL, Visibility
 
 
-class CausalSelfAttention(nn.Module):
-    """Each token gathers from those before it, through H heads of width p = d / H."""
+class SelfAttention(nn.Module):
+    """Each token gathers from those that it may see, through H heads of width p = d / H."""
 
     def __init__(self, config: ModelConfig, layer: int):
         super().__init__()
@@ -51,16 +53,14 @@ class CausalSelfAttention(nn.Module):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, context: Pass) -> tuple[Attended, int]:
         """Attention over memory slots, cached tokens and the new ones; and how many slots there were."""
-        n_token, cache = query.size(-2), context.cache
-        if cache is not None:
-            key, value = cache.extend(self.layer, key, value)
+        if context.cache is not None:
+            key, value = context.cache.extend(self.layer, key, value)
         memory, n_text = context.sites.memory(self.layer, query.size(0)), key.size(-2)
         if memory:
             key, value = before_text(memory, key, value)  # (B, H, l + S, p)
-        mask = None if cache is None else cache.mask(n_token, key.size(-2))
-        mask = hide_absent_slots(memory, mask, n_token, key.size(-2))
         dropout = self.dropout if context.training else 0.0
-        return attend(query, key, value, mask, dropout, context.explicit), key.size(-2) - n_text
+        attended = attend(query, key, value, context.visible(memory), dropout, context.explicit)
+        return attended, key.size(-2) - n_text
 
 
 class MLP(nn.Module):
@@ -85,7 +85,7 @@ class Block(nn.Module):
         super().__init__()
         self.layer = layer
         self.attention_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
-        self.attention = CausalSelfAttention(config, layer)
+        self.attention = SelfAttention(config, layer)
         self.mlp_norm = nn.LayerNorm(config.d_model, config.layer_norm_epsilon)
         self.mlp = MLP(config, layer)
         self.dropout = config.dropout
@@ -127,6 +127,7 @@ class MiniLM(nn.Module):
         attribute: Tensor | None = None,
         cache: KVCache | None = None,
         sites: Sites = NO_SITES,
+        visibility: Visibility = CAUSAL,
     ) -> Output:
         """Next-token logits for tokens (B, T) of int64.
 
@@ -134,15 +135,18 @@ class MiniLM(nn.Module):
             attribute: (B, m) tokens, for deltas at the `logits` site that take one.
             cache: keys and values of earlier passes; then `tokens` are only the new ones.
             sites: what is added, and where.
+            visibility: who may look at whom; `FULL` makes an encoder.
 
         Raises:
             ValueError: tokens are not a non-empty (B, T) of ids below the vocabulary size, they reach
-                beyond the context, or nothing at the sites can read the attribute.
+                beyond the context, nothing at the sites can read the attribute, or the visibility is not one.
         """
         self.check(tokens)
         if attribute is not None and not sites.at("logits"):
             raise ValueError("attribute must be None: nothing that reads one is attached to this model")
-        context = self.new_pass(sites, cache)
+        if not isinstance(visibility, Visibility):
+            raise ValueError(f"visibility must be a Visibility such as CAUSAL, not {in_words(visibility)}")
+        context = self.new_pass(sites, cache, visibility)
         states = [self.embed(tokens, context)]
         for block in self.blocks:
             states.append(block(states[-1], context))
@@ -150,20 +154,25 @@ class MiniLM(nn.Module):
             cache.advance(states[0].size(1))
         states = [state[:, -tokens.size(1) :] for state in states]  # virtual rows predict nothing
         logits = self.predict(states[-1])
-        return Output(self.shift(Reading(self, tokens, states, logits, attribute, cache), context), states)
+        reading = Reading(self, tokens, states, logits, attribute, cache, visibility)
+        return Output(self.shift(reading, context), states)
 
-    def new_pass(self, sites: Sites = NO_SITES, cache: KVCache | None = None) -> Pass:
+    def new_pass(
+        self, sites: Sites = NO_SITES, cache: KVCache | None = None, visibility: Visibility = CAUSAL
+    ) -> Pass:
         """What a pass carries that begins now, in this thread."""
         here, original = conditions(), self.original
         recorder = here.recorder_of(original)
         explicit = here.explicit or original.explicit_attention or recorder is not None
-        return Pass(sites, cache, recorder, explicit, self.training and not here.evaluating)
+        training = self.training and not here.evaluating
+        return Pass(sites, cache, visibility, recorder=recorder, explicit=explicit, training=training)
 
     def embed(self, tokens: Tensor, context: Pass) -> Tensor:
         """Token plus position embeddings (B, l + T, d), with the l virtual rows of the `embedding` site first."""
         x, start = self.token_embedding(tokens), context.sites.position_offset
         if context.cache is None or context.cache.length == 0:
             x = concatenate_rows(context.sites.embedding_rows(tokens.size(0)), x)
+        context.note_virtual(x.size(1) - tokens.size(1))
         positions = (
             torch.arange(x.size(1), device=x.device)
             if context.cache is None

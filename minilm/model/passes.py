@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.sites import NO_SITES, Sites
+from minilm.model.slots import Memory, present_slots
+from minilm.model.visibility import CAUSAL, Visibility
 
 if TYPE_CHECKING:
     from minilm.model.attention import Attended
@@ -37,11 +39,27 @@ class Pass:
 
     sites: Sites = NO_SITES
     cache: KVCache | None = None
+    visibility: Visibility = CAUSAL
+    """Who may look at whom among the tokens of the text."""
+    n_virtual: int = 0
+    """Tokens that stand before the text."""
     recorder: Recorder | None = None
     explicit: bool = False
     """Form the attention scores, instead of calling the fused kernel."""
     training: bool = False
     """Dropout is on."""
+
+    def note_virtual(self, n_virtual: int) -> None:
+        """So many tokens stand before the text, in this pass and in later ones over the same cache."""
+        if self.cache is not None:
+            self.cache.n_virtual = n_virtual if self.cache.length == 0 else self.cache.n_virtual
+        self.n_virtual = n_virtual if self.cache is None else self.cache.n_virtual
+
+    def visible(self, memory: list[Memory]) -> Visibility:
+        """Who may look at whom in a layer with these slots before its keys."""
+        n_virtual = self.n_virtual + sum(slots.keys.size(-2) for slots in memory)
+        newest = None if self.cache is None else self.cache.newest
+        return self.visibility.over(n_virtual, present_slots(memory), newest)
 
     def drop(self, x: Tensor, share: float) -> Tensor:
         """x with this share of its numbers dropped, in a training pass."""

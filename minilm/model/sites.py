@@ -16,16 +16,16 @@ there; it knows no method. A place is a pair (site, layer), and what stands ther
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from minilm.model.attention import causal_mask
+from minilm.model.attention import Attended
 from minilm.model.interface import Reading
+from minilm.model.slots import Memory
 
 LINEAR_SITES = ("query", "key", "value", "output", "up", "down")
 SUBLAYER_SITES = ("attention_out", "mlp", "block")
@@ -33,18 +33,6 @@ LAYER_SITES = (*LINEAR_SITES, "memory", "attention", *SUBLAYER_SITES)
 SITES = ("embedding", *LAYER_SITES, "logits")
 
 Place = tuple[str, int | None]
-Delta = Callable[..., Any]
-
-
-class Memory(NamedTuple):
-    """What a delta at the `memory` site adds: slots that every query of its row may attend to."""
-
-    keys: Tensor
-    """(B, H, l, p)."""
-    values: Tensor
-    """(B, H, l, p)."""
-    seen: Tensor | None = None
-    """(B, l) booleans, False where a row has fewer slots than others; None if all have all."""
 
 
 class AttentionDelta(NamedTuple):
@@ -56,6 +44,44 @@ class AttentionDelta(NamedTuple):
     """(B, T, d), added after the output map."""
 
 
+class OutputDelta(Protocol):
+    """Stands at a linear map or sub-layer."""
+
+    def __call__(self, x: Tensor, y: Tensor, /) -> Tensor:
+        """What to add to y, which the map or sub-layer has made of x."""
+
+
+class EmbeddingDelta(Protocol):
+    """Stands before the text."""
+
+    def __call__(self, batch_size: int, /) -> Tensor:
+        """Virtual tokens (B, l, d)."""
+
+
+class MemoryDelta(Protocol):
+    """Stands before a layer's keys."""
+
+    def __call__(self, batch_size: int, /) -> Memory:
+        """Slots, each a key and a value."""
+
+
+class HeadsDelta(Protocol):
+    """Stands behind a layer's attention."""
+
+    def __call__(self, attended: Attended, /) -> AttentionDelta:
+        """What to add before and after the output map."""
+
+
+class LogitsDelta(Protocol):
+    """Stands behind the model."""
+
+    def __call__(self, reading: Reading, /) -> Tensor:
+        """The shift (B, T, vocab)."""
+
+
+Delta = OutputDelta | EmbeddingDelta | MemoryDelta | HeadsDelta | LogitsDelta
+
+
 class Sites:
     """The deltas of one forward pass, by place.
 
@@ -65,7 +91,7 @@ class Sites:
     """
 
     def __init__(self, deltas: Mapping[Place, Iterable[Delta]] | None = None, position_offset: int = 0):
-        self.deltas = {place: tuple(here) for place, here in (deltas or {}).items()}
+        self.deltas: dict[Place, tuple[Any, ...]] = {p: tuple(here) for p, here in (deltas or {}).items()}
         self.position_offset = position_offset
         for site, layer in self.deltas:
             if site not in SITES:
@@ -83,22 +109,26 @@ class Sites:
 
     def add(self, site: str, layer: int, x: Tensor, y: Tensor) -> Tensor:
         """y plus every delta at a linear map or sub-layer that turned x into y."""
-        for delta in self.deltas.get((site, layer), ()):
+        here: tuple[OutputDelta, ...] = self.deltas.get((site, layer), ())
+        for delta in here:
             y = y + delta(x, y)
         return y
 
     def embedding_rows(self, batch_size: int) -> list[Tensor]:
         """Virtual tokens (B, l, d) to be read before the text."""
-        return [delta(batch_size) for delta in self.at("embedding")]
+        here: tuple[EmbeddingDelta, ...] = self.deltas.get(("embedding", None), ())
+        return [delta(batch_size) for delta in here]
 
     def memory(self, layer: int, batch_size: int) -> list[Memory]:
         """Extra keys and values that every query of this layer may attend to."""
-        return [delta(batch_size) for delta in self.at("memory", layer)]
+        here: tuple[MemoryDelta, ...] = self.deltas.get(("memory", layer), ())
+        return [delta(batch_size) for delta in here]
 
-    def attention(self, layer: int, attended: Any) -> tuple[Tensor, Tensor | None]:
+    def attention(self, layer: int, attended: Attended) -> tuple[Tensor, Tensor | None]:
         """The heads' output (B, H, T, p) with its deltas, and what is to be added after the output map."""
         heads, output = attended.output, None
-        for delta in self.at("attention", layer):
+        here: tuple[HeadsDelta, ...] = self.deltas.get(("attention", layer), ())
+        for delta in here:
             change = delta(attended)
             heads = heads if change.heads is None else heads + change.heads
             if change.output is not None:
@@ -107,7 +137,8 @@ class Sites:
 
     def shift(self, reading: Reading) -> Tensor:
         """The logits (B, T, vocab) with the shift of every delta at the `logits` site added in turn."""
-        for delta in self.at("logits"):
+        here: tuple[LogitsDelta, ...] = self.deltas.get(("logits", None), ())
+        for delta in here:
             reading = replace(reading, logits=reading.logits + delta(reading))
         return reading.logits
 
@@ -118,26 +149,3 @@ NO_SITES = Sites()
 def concatenate_rows(rows: list[Tensor], x: Tensor) -> Tensor:
     """Virtual rows (B, l, d) before the text's (B, T, d)."""
     return torch.cat([*(row.to(x.dtype) for row in rows), x], dim=1)
-
-
-def before_text(memory: list[Memory], keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Memory slots before the text's keys and values (B, H, S, p): each (B, H, l + S, p)."""
-    all_keys = torch.cat([*(slots.keys.to(keys.dtype) for slots in memory), keys], dim=-2)
-    all_values = torch.cat([*(slots.values.to(values.dtype) for slots in memory), values], dim=-2)
-    return all_keys, all_values
-
-
-def hide_absent_slots(memory: list[Memory], mask: Tensor | None, n_query: int, n_key: int) -> Tensor | None:
-    """The mask (..., T, S), without the slots that only other rows have."""
-    if all(slots.seen is None for slots in memory):
-        return mask
-    seen = [
-        slots.keys.new_ones(slots.keys.size(0), slots.keys.size(-2), dtype=torch.bool)
-        if slots.seen is None
-        else slots.seen
-        for slots in memory
-    ]
-    present = torch.cat(seen, dim=1)  # (B, l)
-    present = F.pad(present, (0, n_key - present.size(1)), value=True)  # (B, l + S)
-    mask = causal_mask(n_query, n_key, present.device) if mask is None else mask
-    return mask & present[:, None, None, :]

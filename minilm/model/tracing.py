@@ -19,6 +19,7 @@ from minilm.model.attention import Attended
 from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Under, conditions
+from minilm.model.visibility import CAUSAL
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Trace:
         """Residual stream (B, T, d) entering block 0 and leaving every block."""
         self._seen: dict[int, tuple[Attended, int]] = {}
         self._combined: Tensor | None = None
+        self._visibility = CAUSAL
         self._continued = False
         self._logits: TracedLogits | None = None
 
@@ -74,7 +76,8 @@ class Trace:
         if self._logits is None:
             # by the explicit attention that the traced pass used, and with nobody listening
             with torch.no_grad(), Under(None, evaluating=True, explicit=True, recorders=()):
-                self._logits = TracedLogits(self._base(self.tokens).logits, self._combined)
+                base = self._base(self.tokens, visibility=self._visibility)
+                self._logits = TracedLogits(base.logits, self._combined)
         return self._logits
 
     def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None:
@@ -84,6 +87,7 @@ class Trace:
     def keep_logits(self, reading: Reading, combined: Tensor) -> None:
         """Called by the model at the end of a pass."""
         self.tokens, self._combined, self._logits = reading.tokens, combined.detach(), None
+        self._visibility = reading.visibility
         self.states = [state.detach() for state in reading.states]
         n_token = reading.tokens.size(1)
         self.attention, self.gates = {}, {}

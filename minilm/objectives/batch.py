@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from minilm.model.tokens import in_words
+from minilm.model.visibility import CAUSAL, Visibility
 
 IGNORE = -100
 """A target that no loss counts: padding, prompts, attributes."""
@@ -32,6 +33,8 @@ class Batch:
     """(B, T) int64: targets[:, t] should follow tokens[:, t]; `IGNORE` where nothing is asked."""
     attribute: Tensor | None = None
     """(B, m) int64, for methods that take one."""
+    visibility: Visibility = CAUSAL
+    """Who may look at whom while the tokens are read."""
 
     def __post_init__(self) -> None:
         for name in ("tokens", "targets", *([] if self.attribute is None else ["attribute"])):
@@ -46,7 +49,7 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
         attribute = None if self.attribute is None else self.attribute.to(device)
-        return Batch(self.tokens.to(device), self.targets.to(device), attribute)
+        return Batch(self.tokens.to(device), self.targets.to(device), attribute, self.visibility)
 
 
 class BatchMaker(Protocol):
@@ -54,7 +57,7 @@ class BatchMaker(Protocol):
 
     It should also have `identity() -> dict`: its settings by name, and digests of all that it reads
     (`minilm.system.content_digests`). By it a training run knows its own checkpoint; of a maker without one, only some
-    batches are compared.
+    batches are compared. And it may have `objective`, whose loss is then trained; without one it is the next token's.
     """
 
     def batch(self, index: int) -> Batch:

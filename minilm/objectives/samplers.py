@@ -1,21 +1,61 @@
-"""Which tokens are read: windows of one text, packed documents, prompts with targets."""
+"""Which tokens are read: windows of one text, packed documents, prompts with targets.
+
+What is done with them says the objective: RandomWindows(text, 64, 16, objective=...).
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from minilm.model.tokens import id_row
+from minilm.model.tokens import id_row, in_words
 from minilm.objectives.batch import IGNORE, Batch
+from minilm.objectives.causal import CausalLM
+from minilm.objectives.objective import Objective
 from minilm.objectives.token_rows import TokenRow, row_digest, token_row, windows
 from minilm.system.checks import whole
 from minilm.system.content_digests import digest
+from minilm.system.streams import stream
+
+CAUSAL_LM = CausalLM()
 
 
-class NextToken:
+class WindowSampler(ABC):
+    """Rows of text of one width, of which an objective makes batches."""
+
+    context_length: int
+    batch_size: int
+    seed: int
+    objective: Objective
+
+    @abstractmethod
+    def rows(self, index: int, generator: torch.Generator) -> Tensor:
+        """The texts (B, T + lookahead) with this index; random numbers only from the generator."""
+
+    def batch(self, index: int) -> Batch:
+        """The batch with this index, always the same."""
+        generator = stream(self.seed, index)
+        return self.objective.batch(self.rows(index, generator), generator)
+
+    def settings(self) -> dict[str, Any]:
+        """Sizes, seed and objective, for a run to know its checkpoint by."""
+        sizes = {"context_length": self.context_length, "batch_size": self.batch_size, "seed": self.seed}
+        return sizes | self.objective.identity()
+
+    def check(self) -> None:
+        """Raise ValueError for sizes below 1, a seed that is not a whole number, and what is not an objective."""
+        check_sizes(self.context_length, self.batch_size, self.seed)
+        if not isinstance(self.objective, Objective):
+            raise ValueError(
+                f"objective must be an Objective such as CausalLM(), not {in_words(self.objective)}"
+            )
+
+
+class RandomWindows(WindowSampler):
     """Windows of one long text, starting anywhere in it.
 
     Args:
@@ -23,42 +63,47 @@ class NextToken:
             of which a batch reads its windows alone.
         context_length: T, tokens in a window.
         batch_size: B, windows in a batch.
-        seed: with the index, decides where the windows start.
+        seed: with the index, decides where the windows start, and what the objective hides.
+        objective: what is done with them.
 
     Raises:
         ValueError: the text is shorter than one window and its last target, or holds something else than whole numbers.
     """
 
-    def __init__(self, tokens: TokenRow | Sequence[int], context_length: int, batch_size: int, seed: int = 0):
-        check_sizes(context_length, batch_size, seed)
-        self.tokens = token_row(tokens)
+    former_name = "NextToken"
+
+    def __init__(
+        self,
+        tokens: TokenRow | Sequence[int],
+        context_length: int,
+        batch_size: int,
+        seed: int = 0,
+        objective: Objective = CAUSAL_LM,
+    ):
         self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
-        if len(self.tokens) <= context_length:
+        self.objective = objective
+        self.check()
+        self.tokens = token_row(tokens)
+        self.width = context_length + objective.lookahead
+        if len(self.tokens) < self.width:
             raise ValueError(
                 f"a text of {len(self.tokens)} tokens is too short for windows of {context_length} and their targets: "
-                f"it takes {context_length + 1}; add text or choose a smaller context_length"
+                f"it takes {self.width}; add text or choose a smaller context_length"
             )
 
-    def batch(self, index: int) -> Batch:
-        """The batch with this index, always the same."""
-        generator = torch.Generator().manual_seed((self.seed * 1_000_003 + index) % 2**63)
-        starts = torch.randint(
-            len(self.tokens) - self.context_length, (self.batch_size, 1), generator=generator
+    def rows(self, index: int, generator: torch.Generator) -> Tensor:
+        """Windows (B, T + lookahead) from anywhere in the text."""
+        n_start = len(self.tokens) - self.width + 1
+        return windows(
+            self.tokens, torch.randint(n_start, (self.batch_size, 1), generator=generator), self.width
         )
-        window = windows(self.tokens, starts, self.context_length + 1)  # (B, T + 1)
-        return Batch(window[:, :-1], window[:, 1:])
 
     def identity(self) -> dict[str, Any]:
         """Settings and text, for a run to know its checkpoint by."""
-        settings = {
-            "context_length": self.context_length,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-        }
-        return settings | {"tokens": row_digest(self.tokens)}
+        return self.settings() | {"tokens": row_digest(self.tokens)}
 
 
-class Documents:
+class PackedDocuments(WindowSampler):
     """Windows that start where a document starts, each row filled up with the documents after it.
 
     A window that begins in the middle of a story asks for names that nobody has mentioned: a loss that no model can
@@ -67,11 +112,13 @@ class Documents:
     Args:
         documents: token ids of each document, without separators.
         separator: id placed before each document; its end is the next one's beginning.
-        context_length, batch_size, seed: as for `NextToken`.
+        context_length, batch_size, seed, objective: as for `RandomWindows`.
 
     Raises:
         ValueError: there are no documents, one of them is not a row of ids, or a size is below 1.
     """
+
+    former_name = "Documents"
 
     def __init__(
         self,
@@ -80,37 +127,34 @@ class Documents:
         context_length: int,
         batch_size: int,
         seed: int = 0,
+        objective: Objective = CAUSAL_LM,
     ):
         if not documents:
             raise ValueError("there are no documents to train on: the list is empty")
-        check_sizes(context_length, batch_size, seed)
+        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        self.objective = objective
+        self.check()
         start = torch.tensor([whole("separator", separator, least=0)])
         pieces = [torch.cat([start, id_row(document, "each document")]) for document in documents]
         self.starts = torch.tensor([0, *(len(piece) for piece in pieces[:-1])]).cumsum(0)
         text = torch.cat(pieces)
         self.length = len(text)
         repeats = -(-context_length // self.length)  # the last windows run on into the first documents
-        self.tokens = torch.cat([text, *[text] * repeats])[: self.length + context_length + 1]
-        self.context_length, self.batch_size, self.seed = context_length, batch_size, seed
+        self.width = context_length + objective.lookahead
+        self.tokens = torch.cat([text, *[text] * repeats])[: self.length + self.width]
         self.order = Shuffled(len(documents), seed)
 
-    def batch(self, index: int) -> Batch:
-        """The batch with this index, always the same."""
+    def rows(self, index: int, generator: torch.Generator) -> Tensor:
+        """Windows (B, T + lookahead) from the starts of documents."""
         starts = self.starts[self.order.batch(index, self.batch_size)]  # (B,)
-        window = self.tokens[starts[:, None] + torch.arange(self.context_length + 1)]  # (B, T + 1)
-        return Batch(window[:, :-1], window[:, 1:])
+        return self.tokens[starts[:, None] + torch.arange(self.width)]
 
     def identity(self) -> dict[str, Any]:
         """Settings and documents, for a run to know its checkpoint by."""
-        settings = {
-            "context_length": self.context_length,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-        }
-        return settings | {"tokens": digest(self.tokens), "starts": digest(self.starts)}
+        return self.settings() | {"tokens": digest(self.tokens), "starts": digest(self.starts)}
 
 
-class Completions:
+class PromptTargets:
     """Prompts with what should follow them; only the targets count, prompts and padding ask for nothing.
 
     Args:
@@ -123,6 +167,9 @@ class Completions:
     Raises:
         ValueError: there are no examples, or one of them has no prompt, no target or is too long.
     """
+
+    former_name = "Completions"
+    objective: Objective = CAUSAL_LM
 
     def __init__(
         self,
@@ -182,6 +229,10 @@ class Completions:
         return Batch(tokens, targets, attribute)
 
 
+NextToken, Documents, Completions = RandomWindows, PackedDocuments, PromptTargets
+"""The samplers' former names, by which checkpoints still know them."""
+
+
 class Shuffled:
     """The numbers 0 .. n - 1 over and over, in an order of its own every epoch that depends on the seed alone."""
 
@@ -197,7 +248,7 @@ class Shuffled:
         """The number at a place, counted over all epochs."""
         epoch, place = divmod(place, self.n)
         if self._epoch != epoch:
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + epoch) % 2**63)
+            generator = stream(self.seed, epoch)
             self._epoch, self._order = epoch, torch.randperm(self.n, generator=generator)
         return int(self._order[place])
 

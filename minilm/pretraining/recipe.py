@@ -68,15 +68,17 @@ RECIPES: dict[str, Recipe] = {
     ),
     "documents": Recipe(
         data="documents",
-        n_story=100_000,
+        n_story=300_000,
         n_held_out=600,
         vocab_size=2048,
         context_length=336,
         n_layer=4,
-        n_head=8,
+        n_head=4,
         d_model=128,
-        batch_size=4,
-        training=TrainingConfig(steps=15_000, cycles=4, evaluate_every=1000, **STORY_RATES),
+        batch_size=8,
+        training=TrainingConfig(
+            steps=16_500, cycles=2, evaluate_every=1000, precision="bfloat16", **STORY_RATES
+        ),
     ),
     "shakespeare": Recipe(
         data="tinyshakespeare",

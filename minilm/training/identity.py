@@ -106,16 +106,20 @@ def settings_identity(settings: Mapping[str, Any], device: torch.device) -> dict
 
 def batches_identity(batches: BatchMaker, n_batch: int) -> dict[str, Any]:
     """What a batch maker says of itself; of one that says nothing, digests of some of the run's `n_batch` batches."""
+    name = vars(type(batches)).get("former_name", type(batches).__name__)
     if offers_identity(batches):
-        return {"class": type(batches).__name__, **batches.identity()}
+        return {"class": name, **batches.identity()}
     probes = [index for index in PROBES if index < n_batch - 1] + [n_batch - 1]
     digests = {f"batch {index}": batch_digest(batches.batch(index)) for index in probes}
-    return {"class": type(batches).__name__, **digests}
+    return {"class": name, **digests}
 
 
 def batch_digest(batch: Batch) -> str:
-    """Of all tensors of a batch, attributes included."""
-    return digest({name: each for name, each in vars(batch).items() if isinstance(each, Tensor)})
+    """Of all tensors of a batch, attributes included, and of who may look at whom unless that is causal."""
+    tensors = {name: each for name, each in vars(batch).items() if isinstance(each, Tensor)}
+    if not batch.visibility.is_causal:
+        tensors["visibility"] = batch.visibility.mask(batch.tokens.size(1), batch.tokens.size(1))
+    return digest(tensors)
 
 
 def warn_of_probes(batches: BatchMaker) -> None:

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from minilm.objectives.batch import Batch, BatchMaker
-from minilm.objectives.causal import next_token_loss
+from minilm.objectives.batch import IGNORE, Batch, BatchMaker
+from minilm.objectives.registry import objective_of
 from minilm.system.devices import autocast, resolve_device
 from minilm.training.callbacks import Callback, ProgressBar
 from minilm.training.config import TrainingConfig
@@ -49,7 +49,8 @@ def train(
     """Train the parameters of `model` that require gradients, in place.
 
     Args:
-        batches: `batches.batch(index)` gives the batch of any index, always the same one.
+        batches: `batches.batch(index)` gives the batch of any index, always the same one; `batches.objective`, where there
+            is one, says what their loss is.
         evaluate: the loss on held-out text, in nats per token; called every `evaluate_every` steps. Any number will do.
         sample: a text the model makes, shown beside each evaluation.
         callbacks: told of every step and evaluation; see `minilm.training.callbacks`.
@@ -80,11 +81,14 @@ def train(
     ):
         device = world.local_device(device)
         listeners = [*callbacks, *([ProgressBar()] if progress else [])] if world.is_main else []
-        loop = _Loop(model.to(device), batches, config, device, world)
-        loop.evaluate, loop.sample = evaluate, sample
+        loop = _Loop(model.to(device), batches, config, device, world, listeners, evaluate, sample)
         if kept_in:
             loop.keep(kept_in, resume)
-        return loop.run(listeners, flag)
+        try:
+            return loop.run(flag)
+        except BaseException as error:  # an interrupt of the kernel too
+            loop.tell("on_error", error)
+            raise
 
 
 class _Loop:
@@ -97,8 +101,12 @@ class _Loop:
         config: TrainingConfig,
         device: torch.device,
         world: World,
+        listeners: list[Callback],
+        evaluate: Callable[[nn.Module], float] | None,
+        sample: Callable[[nn.Module], str] | None,
     ):
         self.model, self.batches, self.config, self.device, self.world = model, batches, config, device, world
+        self.listeners, self.evaluate, self.sample = listeners, evaluate, sample
         self.optimizers = build_optimizers(
             model.named_parameters(),
             config.optimizer,
@@ -107,11 +115,12 @@ class _Loop:
             config.weight_decay,
             device,
         )
+        self.trained = [parameter for group in groups_of(self.optimizers) for parameter in group["params"]]
         self.parallel = world.wrap(model, device)
-        self.loss_of = torch.compile(next_token_loss) if config.compile else next_token_loss
+        loss = objective_of(batches).loss
+        self.loss_of = torch.compile(loss) if config.compile else loss
         self.result = TrainingResult()
         self.best = BestWeights(model, config.patience)
-        self.evaluate = self.sample = None
         self.checkpoint: Checkpoint | None = None
         torch.manual_seed(config.seed + world.rank)
 
@@ -131,22 +140,15 @@ class _Loop:
         if resume and self.checkpoint.path.exists():
             self.result = self.checkpoint.load()
 
-    def run(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
-        """The whole run, of whose end every listener hears, however it ends."""
-        try:
-            return self.go(listeners, stop)
-        except BaseException as error:  # an interrupt of the kernel too
-            self.tell(listeners, "on_error", error)
-            raise
-
-    def go(self, listeners: list[Callback], stop: threading.Event) -> TrainingResult:
-        """Steps until the last one, or until somebody says stop."""
+    def run(self, stop: threading.Event) -> TrainingResult:
+        """Steps until the last one, or until somebody says stop; in between, evaluations and checkpoints."""
+        result, config = self.result, self.config
+        started = time.perf_counter() - result.seconds
         self.model.train()
-        started, result = time.perf_counter() - self.result.seconds, self.result
-        self.tell(listeners, "on_start", self.describe())
-        while result.steps < self.config.steps and not result.stopped:
-            if result.steps % self.config.evaluate_every == 0:
-                self.evaluate_now(listeners)
+        self.tell("on_start", self.describe())
+        while result.steps < config.steps and not result.stopped:
+            if result.steps % config.evaluate_every == 0:
+                self.evaluate_now()
             result.stopped_early = self.world.any(self.best.exhausted, self.device)
             if result.stopped_early:
                 break
@@ -154,43 +156,31 @@ class _Loop:
             result.records.append(record)
             result.steps += 1
             result.seconds = time.perf_counter() - started
-            self.tell(listeners, "on_step", record)
-            result.stopped = self.world.any(stop.is_set(), self.device) and result.steps < self.config.steps
-            if result.steps % self.config.checkpoint_every == 0:
+            self.tell("on_step", record)
+            result.stopped = self.world.any(stop.is_set(), self.device) and result.steps < config.steps
+            if result.steps % config.checkpoint_every == 0:
                 self.save()
-        if result.stopped:
-            self.save()  # first: an evaluation that only a stop asks for is no part of the run
-            self.evaluate_now(listeners)
-        else:
-            self.evaluate_now(listeners)
-            self.save()
-        self.best.put_back()
-        self.model.eval()
-        self.tell(listeners, "on_end", result)
+        self.finish()
         return result
 
     def step(self, index: int, started: float) -> StepRecord:
-        """One optimiser step on `accumulation` batches."""
-        began = time.perf_counter()
-        settings = self.config
-        factor = schedule_factor(
-            index, settings.steps, settings.warmup_steps, settings.schedule, settings.cycles
-        )
+        """One optimiser step: the scheduled rate, gradients of `accumulation` batches, their norm clipped, the update."""
+        began, config = time.perf_counter(), self.config
+        factor = schedule_factor(index, config.steps, config.warmup_steps, config.schedule, config.cycles)
         set_learning_rate(self.optimizers, factor)
-        parts = [
-            self.part(index * self.config.accumulation + number) for number in range(self.config.accumulation)
-        ]
+
+        first = index * config.accumulation
+        parts = [self.part(first + number) for number in range(config.accumulation)]
         loss = self.backward(parts)
-        norm = self.clip()
+        norm = float(nn.utils.clip_grad_norm_(self.trained, config.gradient_clip))
         self.refuse_divergence(index, loss, norm)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+
         now, n_token = time.perf_counter(), sum(part.tokens.numel() for part in parts) * self.world.size
-        rate = factor * self.config.learning_rate
-        return StepRecord(
-            index + 1, self.config.steps, loss, rate, norm, n_token / (now - began), now - started
-        )
+        rate, speed = factor * config.learning_rate, n_token / (now - began)
+        return StepRecord(index + 1, config.steps, loss, rate, norm, speed, now - started)
 
     def part(self, number: int) -> Batch:
         """The batch of this process for a number counted over all steps."""
@@ -198,7 +188,7 @@ class _Loop:
 
     def backward(self, parts: list[Batch]) -> float:
         """Gradients of the mean loss over all targets of all parts; returns that loss."""
-        counts = [(part.targets >= 0).sum() for part in parts]
+        counts = [(part.targets != IGNORE).sum() for part in parts]
         total, loss = sum(counts).clamp(min=1), torch.zeros((), device=self.device)
         for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
             last = number == len(parts) - 1
@@ -209,11 +199,6 @@ class _Loop:
                 share.backward()
             loss += share.detach()
         return self.world.mean(loss).item()
-
-    def clip(self) -> float:
-        """Scale all gradients down together if their joint norm exceeds the limit; returns the norm before."""
-        parameters = [parameter for group in groups_of(self.optimizers) for parameter in group["params"]]
-        return float(torch.nn.utils.clip_grad_norm_(parameters, self.config.gradient_clip))
 
     def refuse_divergence(self, index: int, loss: float, norm: float) -> None:
         """Raise before a step that would write NaN into the weights."""
@@ -230,7 +215,19 @@ class _Loop:
             f"rates or lengthen warmup_steps={self.config.warmup_steps}; {kept}"
         )
 
-    def evaluate_now(self, listeners: list[Callback]) -> None:
+    def finish(self) -> None:
+        """The last evaluation and checkpoint; the best weights, if these are wanted; and the news of the end."""
+        if self.result.stopped:
+            self.save()  # first: an evaluation that only a stop asks for is no part of the run
+            self.evaluate_now()
+        else:
+            self.evaluate_now()
+            self.save()
+        self.best.put_back()
+        self.model.eval()
+        self.tell("on_end", self.result)
+
+    def evaluate_now(self) -> None:
         """Ask for the held-out loss and a sample, unless this step has had its evaluation."""
         steps = self.result.steps
         done = self.result.evaluations and self.result.evaluations[-1].step == steps
@@ -239,18 +236,18 @@ class _Loop:
         record = look(self.model, steps, self.evaluate, self.sample, self.device)
         self.result.evaluations.append(record)
         self.best.note(record)
-        self.tell(listeners, "on_evaluate", record)
+        self.tell("on_evaluate", record)
 
     def describe(self) -> RunInfo:
         """What listeners are told at the start."""
-        sizes = [parameter.numel() for group in groups_of(self.optimizers) for parameter in group["params"]]
+        n_trained = sum(parameter.numel() for parameter in self.trained)
         return RunInfo(
-            self.config, sum(sizes), str(self.device), self.result.steps, self.result.records.copy()
+            self.config, n_trained, str(self.device), self.result.steps, self.result.records.copy()
         )
 
-    def tell(self, listeners: list[Callback], event: str, news: object) -> None:
+    def tell(self, event: str, news: object) -> None:
         """Every listener hears of it."""
-        for listener in listeners:
+        for listener in self.listeners:
             getattr(listener, event)(news)
 
     def save(self) -> None:

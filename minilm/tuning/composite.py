@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.sites import Delta, Place
 from minilm.tuning.method import Attachment
 
 
@@ -21,7 +22,7 @@ class Combination(Attachment):
         self.n_virtual = sum(part.n_virtual for part in parts.values())
         self.takes_attribute = any(part.takes_attribute for part in parts.values())
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {place: delta for part in self.parts.values() for place, delta in part.deltas().items()}
 
     def stored(self) -> dict[str, Tensor]:

@@ -18,8 +18,10 @@ from minilm.model.attention import Attended
 from minilm.model.cache import KVCache
 from minilm.model.interface import OnBase, Output, Reading
 from minilm.model.model import MiniLM
-from minilm.model.sites import AttentionDelta, Memory, Sites
+from minilm.model.sites import AttentionDelta, Sites
+from minilm.model.slots import Memory
 from minilm.model.tokens import check_tokens, in_words
+from minilm.model.visibility import CAUSAL, Visibility, fixed
 from minilm.tuning.tuned import TunedModel
 
 
@@ -62,7 +64,12 @@ class MixedBatch(OnBase):
     takes_attribute = property(lambda self: any(model.takes_attribute for model in self.rows))
 
     def __call__(
-        self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
+        self,
+        tokens: Tensor,
+        *,
+        attribute: Tensor | None = None,
+        cache: KVCache | None = None,
+        visibility: Visibility = CAUSAL,
     ) -> Output:
         """Next-token logits for tokens (B, T), B being the number of models."""
         check_tokens(tokens)
@@ -71,7 +78,7 @@ class MixedBatch(OnBase):
         if attribute is not None and not self.takes_attribute:
             raise ValueError("attribute must be None: none of the models of this batch takes one")
         reader = next((model.frozen() for model in self.rows), self.base)
-        return reader(tokens, attribute=attribute, cache=cache, sites=self.sites())
+        return reader(tokens, attribute=attribute, cache=cache, sites=self.sites(), visibility=visibility)
 
     def sites(self) -> Sites:
         """Every model's deltas, each confined to its rows."""
@@ -108,13 +115,12 @@ class RowWise:
 
     def attention(self, attended: Attended) -> AttentionDelta:
         """What is added to the heads' output and after the output map."""
-        mask = attended.mask
         own = replace(
             attended,
             query=attended.query[self.rows],
             keys=attended.keys[self.rows],
             output=attended.output[self.rows],
-            mask=mask[self.rows] if mask is not None and mask.dim() == 4 and mask.size(0) > 1 else mask,
+            visible=self.visible(attended),
             scores=None if attended.scores is None else attended.scores[self.rows],
             weights=None if attended.weights is None else attended.weights[self.rows],
             gates=[],
@@ -123,6 +129,13 @@ class RowWise:
         size = attended.query.size(0)
         attended.gates += [self.spread(gate, size) for gate in own.gates]
         return AttentionDelta(*(None if part is None else self.spread(part, size) for part in change))
+
+    def visible(self, attended: Attended) -> Visibility:
+        """Who may look at whom in these rows."""
+        if not attended.visible.needs_mask:
+            return attended.visible
+        mask = attended.visible.mask(attended.query.size(-2), attended.keys.size(-2), attended.query.device)
+        return fixed(mask[self.rows] if mask.dim() == 4 and mask.size(0) > 1 else mask)
 
     def logits(self, reading: Reading) -> Tensor:
         """The shift of the logits."""

@@ -20,6 +20,7 @@ from minilm.model.cache import KVCache
 from minilm.model.interface import OnBase, Output, Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
+from minilm.model.visibility import CAUSAL, Visibility
 from minilm.system.atomic import SaveError
 from minilm.system.checks import whole
 from minilm.tuning.kept import multiplied_in, version
@@ -65,13 +66,19 @@ class CachedBase(OnBase, nn.Module):
         self.rows = RowStore(shape, base.dtype, memory_limit, folder, about)
 
     def forward(
-        self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
+        self,
+        tokens: Tensor,
+        *,
+        attribute: Tensor | None = None,
+        cache: KVCache | None = None,
+        visibility: Visibility = CAUSAL,
     ) -> Output:
-        """As `TunedModel.forward`; while decoding with a cache, and while traced, the base is run as ever."""
+        """As `TunedModel.forward`; while decoding with a cache, while traced, and unless reading causally, the base is run."""
         base = self.tuned.frozen()
         base.check(tokens)
-        if cache is not None or base.recorder is not None or tokens.size(1) > self.width:
-            return self.tuned(tokens, attribute=attribute, cache=cache)
+        anew = cache is not None or base.recorder is not None or not visibility.is_causal
+        if anew or tokens.size(1) > self.width:
+            return self.tuned(tokens, attribute=attribute, cache=cache, visibility=visibility)
         self.tuned.check_attribute(attribute)
         states = self.states(tokens)
         reading = Reading(base, tokens, states, base.predict(states[-1]), attribute, None)

@@ -23,6 +23,7 @@ from minilm.model.interface import OnBase, Output
 from minilm.model.model import MiniLM
 from minilm.model.sites import Sites
 from minilm.model.tokens import in_words
+from minilm.model.visibility import CAUSAL, Visibility
 from minilm.system.content_digests import digest
 from minilm.tuning.count import Count
 from minilm.tuning.freezing import FrozenView
@@ -86,7 +87,12 @@ class TunedModel(OnBase, nn.Module):
         return self._converted.get(self.training, first, lambda: in_precision(own, dtype))
 
     def forward(
-        self, tokens: Tensor, *, attribute: Tensor | None = None, cache: KVCache | None = None
+        self,
+        tokens: Tensor,
+        *,
+        attribute: Tensor | None = None,
+        cache: KVCache | None = None,
+        visibility: Visibility = CAUSAL,
     ) -> Output:
         """Next-token logits for tokens (B, T), as `MiniLM.forward`.
 
@@ -97,7 +103,12 @@ class TunedModel(OnBase, nn.Module):
             ValueError: as `MiniLM.forward`, or an attribute for methods that take none.
         """
         self.check_attribute(attribute)
-        options = {"attribute": attribute, "cache": cache, "sites": self.sites()}
+        options = {
+            "attribute": attribute,
+            "cache": cache,
+            "sites": self.sites(),
+            "visibility": visibility,
+        }
         if torch.compiler.is_compiling():  # a compiler follows tensors, and makes no modules
             return functional_call(self._view.model, dict(self.weights()), (tokens,), options)
         return self.frozen()(tokens, **options)

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from minilm import MiniLM, ModelConfig, generate, trace
-from minilm.model.attention import Attended, attend, log_sum_exp
+from minilm.model.attention import Attended, attend
+from minilm.model.visibility import CAUSAL, fixed
 from minilm.tuning import Inducer, LoRA, MAMInducer, Method, TunedModel, attach, count_on, load
+from minilm.tuning.methods.gate import gate, log_sum_exp
 from tests.tuning.conftest import attach_and_stir
 
 SHAPE = ModelConfig(vocab_size=11, context_length=6, n_layer=2, n_head=2, d_model=6)
@@ -229,7 +231,7 @@ def test_sums_by_blocks_are_sums_over_rows(sizes, masked: bool, spread: float, s
         mask = seen = seen & ~hidden | torch.eye(n_query, n_query + n_more, dtype=torch.bool)
     query.requires_grad_(), keys.requires_grad_()
     weights = torch.randn(n_batch, n_head, n_query, generator=generator, dtype=torch.float64)
-    ours = log_sum_exp(query, keys, mask)
+    ours = log_sum_exp(query, keys, CAUSAL if mask is None else fixed(mask))
     theirs = (query @ keys.mT / p**0.5).masked_fill(~seen, -math.inf).logsumexp(-1)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
     for one, other in zip(
@@ -246,7 +248,7 @@ def test_the_gates_gradient_keeps_its_digits(log_odds: float, explicit: bool):
     """lambda (1 - lambda), to 1e-5 of itself even where 1 - lambda is 1e-13 and float32 rounds lambda to 1."""
     query, keys = torch.zeros(1, 1, 1, 2), torch.zeros(1, 1, 1, 2)  # one key of score 0: logsumexp = 0
     score = torch.full((1, 1, 1), log_odds, requires_grad=True)
-    attend(query, keys, keys, explicit=explicit).gate(score).sum().backward()
+    gate(attend(query, keys, keys, explicit=explicit), score).sum().backward()
     expected = 1 / (2 + math.exp(log_odds) + math.exp(-log_odds))
     assert score.grad.item() == pytest.approx(expected, rel=1e-5)
 
@@ -278,9 +280,9 @@ def test_gating_takes_from_the_text_what_it_gives(base, tokens):
         tuned(tokens)
     delta = tuned.attachments["inducer"].inducers[0]
     attended = some_attended(base, tokens)
-    gate = attended.gate(delta.own_score(attended.query))[..., None]
-    torch.testing.assert_close(delta(attended).heads, -gate * attended.output)
-    torch.testing.assert_close(seen.gates[0], gate[..., 0])
+    share = gate(attended, delta.own_score(attended.query))[..., None]
+    torch.testing.assert_close(delta(attended).heads, -share * attended.output)
+    torch.testing.assert_close(seen.gates[0], share[..., 0])
 
 
 def some_attended(base: MiniLM, tokens: Tensor, dropout: float = 0.0) -> Attended:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import flag, one_of, whole
 from minilm.tuning.method import Attachment, Method
 
@@ -78,7 +79,7 @@ class Bottlenecks(Attachment):
             {f"{site}-{layer}": make() for layer in range(base.config.n_layer) for site in sites}
         )
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {
             (key.split("-")[0], int(key.split("-")[1])): adapter for key, adapter in self.adapters.items()
         }

@@ -25,6 +25,7 @@ from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Pass
 from minilm.model.side_caches import own_cache
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import whole
 from minilm.tuning.attributes import check_attribute
 from minilm.tuning.guidance import Strength, check_strength
@@ -108,7 +109,7 @@ class AuxiliaryAttachment(Attachment):
             else PlainNetwork(self.config)
         )
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {("logits", None): self.shift}
 
     def shift(self, reading: Reading) -> Tensor:
@@ -152,10 +153,12 @@ class PlainNetwork(nn.Module):
         self, reading: Reading, attribute: Tensor | None, cache: KVCache | None, strength: float
     ) -> Tensor:
         """strength z_AUX (B, T, vocab) for the tokens of a pass."""
-        model, n_token, context = self.model, reading.tokens.size(1), Pass(cache=cache)
+        model, n_token = self.model, reading.tokens.size(1)
+        context = Pass(cache=cache, visibility=reading.visibility)
         tokens = reading.tokens if attribute is None else torch.cat([attribute, reading.tokens], dim=1)
         model.check(tokens)
         x = model.embed(tokens, context)  # (B, m + T, d_aux)
+        context.note_virtual(tokens.size(1) - n_token)
         for block in model.blocks:
             x = block(x, context)
         h = strength * self.project_out(model.final_norm(x[:, -n_token:]))  # (B, T, d_aux)

@@ -48,12 +48,14 @@ class FeatureNetwork(nn.Module):
     ) -> Tensor:
         """strength z_AUX (B, T, vocab) for the tokens of a pass."""
         n_token = reading.tokens.size(1)
+        context = Pass(cache=cache, visibility=reading.visibility)
+        context.note_virtual(0 if attribute is None else attribute.size(1))
         x = self.read(reading.states[self.n_feature]) + self.segments[1]  # (B, T, d_aux)
         if attribute is not None:
             of_attribute = self.read(self.encode(reading.model, attribute)) + self.segments[0]
             x = torch.cat([of_attribute, x], dim=1)  # (B, m + T, d_aux)
         for block in self.blocks:
-            x = block(x, Pass(cache=cache))
+            x = block(x, context)
         h = strength * self.project_out(self.final_norm(x[:, -n_token:]))  # (B, T, d)
         return F.linear(h, reading.model.token_embedding.weight.to(h.dtype))
 

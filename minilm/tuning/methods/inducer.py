@@ -29,10 +29,11 @@ from torch import Tensor, nn
 from minilm.model.attention import Attended
 from minilm.model.model import MiniLM
 from minilm.model.passes import dropout
-from minilm.model.sites import AttentionDelta
+from minilm.model.sites import AttentionDelta, Delta, Place
 from minilm.system.checks import flag, number, one_of, share, whole
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
+from minilm.tuning.methods.gate import gate
 from minilm.tuning.methods.lora import LoRA, LowRank
 
 INITS = ("identity", "reference")
@@ -122,7 +123,7 @@ class InducerAttachment(Attachment):
             AdaptedQuery(linear_at(base, "query", layer), settings.query_lora) for layer in adapted
         )
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         inducers = {("attention", layer): inducer for layer, inducer in enumerate(self.inducers)}
         return inducers | {("query", layer): change for layer, change in enumerate(self.queries)}
 
@@ -150,10 +151,11 @@ class LayerInducer(nn.Module):
             self.value.start_at_zero()
 
     def forward(self, attended: Attended) -> AttentionDelta:
-        gate = attended.gate(self.own_score(attended.query))  # (B, H, T)
-        lost = -gate.unsqueeze(-1) * attended.output if self.gating else None  # (B, H, T, p)
+        share = gate(attended, self.own_score(attended.query))  # (B, H, T): lambda
+        lost = -share.unsqueeze(-1) * attended.output if self.gating else None  # (B, H, T, p)
         # Attention dropout falls on the virtual slot as on any other; what the text keeps has had its own.
-        gained = self.value(attended.query, F.dropout(gate, attended.dropout, training=attended.dropout > 0))
+        share = F.dropout(share, attended.dropout, training=attended.dropout > 0)
+        gained = self.value(attended.query, share)
         return (
             gained
             if lost is None

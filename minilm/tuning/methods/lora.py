@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
 from minilm.model.passes import dropout
-from minilm.model.sites import LINEAR_SITES
+from minilm.model.sites import LINEAR_SITES, Delta, Place
 from minilm.system.checks import flag, names, number, share, whole
 from minilm.tuning.linear_maps import linear_at
 from minilm.tuning.method import Attachment, Method
@@ -102,7 +102,7 @@ class LoRAAttachment(Attachment):
                     )
                 self.changes[f"{target}-{layer}"] = LowRank(linear, settings)
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {place_of(key): change for key, change in self.changes.items()}
 
     def merge_into(self, model: MiniLM) -> None:

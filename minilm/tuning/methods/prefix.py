@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
-from minilm.model.sites import Memory
+from minilm.model.sites import Delta, Place
+from minilm.model.slots import Memory
 from minilm.system.checks import flag, whole
 from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method, check_shapes
@@ -89,7 +90,7 @@ class PrefixAttachment(Attachment):
             return self.slots
         return self._produced.get(self.training, self.network.first.weight, self.network)
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         layers = self.produce().unbind()
         return {("memory", layer): _shared_by_rows(slots) for layer, slots in enumerate(layers)}
 

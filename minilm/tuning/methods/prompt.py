@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
+from minilm.model.sites import Delta, Place
 from minilm.model.tokens import id_row
 from minilm.system.checks import whole
 from minilm.tuning.method import Attachment, Method
@@ -53,7 +54,7 @@ class PromptAttachment(Attachment):
         self.n_virtual = settings.length
         self.vectors = nn.Parameter(first_vectors(base, settings))
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {("embedding", None): lambda batch_size: self.vectors.expand(batch_size, -1, -1)}
 
 

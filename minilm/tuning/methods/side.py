@@ -21,6 +21,7 @@ from minilm.model.config import ModelConfig
 from minilm.model.interface import Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import flag
 from minilm.tuning.method import Attachment, Method
 
@@ -74,10 +75,13 @@ class SideAttachment(Attachment):
         else:
             self.network = MiniLM(settings.config(base.config.vocab_size, base.config.context_length))
 
-    def deltas(self) -> dict:
+    def deltas(self) -> dict[Place, Delta]:
         return {("logits", None): self.shift}
 
     def shift(self, reading: Reading) -> Tensor:
         """R - B = (1 - sigmoid(a)) (S - B): (B, T, vocab)."""
-        side = self.network(reading.tokens, cache=own_cache(reading, self.network)).logits  # (B, T, vocab)
+        cache = own_cache(reading, self.network)
+        side = self.network(
+            reading.tokens, cache=cache, visibility=reading.visibility
+        ).logits  # (B, T, vocab)
         return torch.sigmoid(-self.gate) * (side - reading.logits)
