@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +19,8 @@ class DivergenceError(RuntimeError):
 def look(
     model: nn.Module,
     step: int,
-    evaluate: Callable[[nn.Module], float] | None,
-    sample: Callable[[nn.Module], str] | None,
+    evaluate: Callable[[Any], float] | None,
+    sample: Callable[[Any], str] | None,
     device: torch.device,
 ) -> EvaluationRecord:
     """The held-out loss and a text after so many steps, in eval mode; the model is in train mode again afterwards.
@@ -40,7 +41,7 @@ def look(
     return EvaluationRecord(step, loss, text)
 
 
-def _sample(model: nn.Module, step: int, sample: Callable[[nn.Module], str]) -> str:
+def _sample(model: nn.Module, step: int, sample: Callable[[Any], str]) -> str:
     try:
         return sample(model)
     except NonFiniteLogitsError as error:

@@ -36,7 +36,7 @@ class Checkpoint:
         self.folder, self.path, self.run = folder, folder / FILE, run
         self.identity, self.bits = run.identity(), run.bits()
         self.history: History | None = None
-        self.saved: tuple | None = None
+        self.saved: tuple[int, int, bool] | None = None
         """What the file on disk has reached."""
 
     def save(self, result: TrainingResult) -> None:
@@ -57,7 +57,7 @@ class Checkpoint:
         is_first = self.history is None
         self.history = self.history or History(self.folder, named_history(self.path))
         self.history.add(result)
-        metadata = self.metadata(result, {kind: len(named) for kind, named in kinds.items()})
+        metadata = self.metadata(result, self.history, {kind: len(named) for kind, named in kinds.items()})
         write_tensors(self.path, flat(kinds), metadata)
         self.saved = reached
         if is_first:
@@ -73,7 +73,7 @@ class Checkpoint:
                 )
         return weights
 
-    def metadata(self, result: TrainingResult, n_tensor: dict[str, int]) -> dict[str, Any]:
+    def metadata(self, result: TrainingResult, history: History, n_tensor: dict[str, int]) -> dict[str, Any]:
         """What stands beside the tensors: little, however long the run."""
         reached = {
             "steps": result.steps,
@@ -87,7 +87,7 @@ class Checkpoint:
             "config": asdict(self.run.config),
             "result": reached,
             "tensors": n_tensor,
-            "history": self.history.mark(),
+            "history": history.mark(),
         }
 
     def load(self) -> TrainingResult:
@@ -121,8 +121,8 @@ class Checkpoint:
         version = metadata.get("version", 1)
         if version > VERSION:
             raise CheckpointError(
-                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer "
-                "minilm"
+                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: continue with the "
+                "newer minilm"
             )
         theirs, ours = (
             (metadata["identity"], self.identity) if version > 1 else old_identity(metadata, self.run)
@@ -138,7 +138,9 @@ class Checkpoint:
         self.history, records, evaluations = read_history(self.folder, mark, self.run.config.steps)
         return TrainingResult(records=records, evaluations=evaluations, **result)
 
-    def refuse_missing(self, promised: dict[str, int], kinds: dict[str, dict], steps: int) -> None:
+    def refuse_missing(
+        self, promised: dict[str, int], kinds: dict[str, dict[str, Tensor]], steps: int
+    ) -> None:
         """Raise CheckpointError unless all tensors are there that were written."""
         promised = promised or {"optimizer": 1 if steps else 0, "random": 1}
         for kind, number in promised.items():
@@ -178,7 +180,7 @@ def remove_run(folder: Path) -> None:
 def named_history(path: Path) -> str | None:
     """The history that a checkpoint counts on, if there is a checkpoint that can be read."""
     try:
-        return read_tensors(path)[1]["history"]["file"]
+        return str(read_tensors(path)[1]["history"]["file"])
     except (OSError, CheckpointError, KeyError, TypeError):
         return None
 

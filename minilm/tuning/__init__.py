@@ -1,11 +1,12 @@
 """Tuning a frozen model: every method adds a delta at a named site; see `minilm.tuning.method`.
 
->>> tuned = tuning.attach(model, tuning.LoRA(rank=8))
->>> train(tuned, batches, tuning.LoRA().recipe(steps=300, learning_rate=3e-3))
->>> tuned.save("my_adapter"); base = tuned.detach()
+tuned = tuning.attach(model, tuning.LoRA(rank=8))
+train(tuned, batches, tuning.LoRA().recipe(steps=300, learning_rate=3e-3))
+tuned.save("my_adapter"); base = tuned.detach()
 """
 
 from minilm.tuning.attributes import encode_attributes
+from minilm.tuning.count import Count
 from minilm.tuning.guidance import strength
 from minilm.tuning.loading import load
 from minilm.tuning.method import Attachment, Method
@@ -23,7 +24,7 @@ from minilm.tuning.methods.prompt import Prompt
 from minilm.tuning.methods.side import Side
 from minilm.tuning.registry import METHODS, count_on, table
 from minilm.tuning.state_cache import CachedBase
-from minilm.tuning.tuned import Count, TunedModel, attach
+from minilm.tuning.tuned import TunedModel, attach
 
 __all__ = [
     "MAM",

@@ -8,6 +8,7 @@ have it do.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import overload
 
 from minilm.model.passes import Under, conditions
 from minilm.system.checks import number
@@ -32,13 +33,17 @@ class Strength:
     def __set_name__(self, owner: type, name: str) -> None:
         self.slot = f"_{name}"
 
-    def __get__(self, attachment, owner: type | None = None) -> float:
+    @overload
+    def __get__(self, attachment: None, owner: type | None = None) -> Strength: ...
+    @overload
+    def __get__(self, attachment: object, owner: type | None = None) -> float: ...
+    def __get__(self, attachment: object | None, owner: type | None = None) -> float | Strength:
         if attachment is None:
             return self
         turned = (factor for each, factor in conditions().factors if each is attachment)
-        return next(turned, getattr(attachment, self.slot))
+        return next(turned, float(getattr(attachment, self.slot)))
 
-    def __set__(self, attachment, value: float) -> None:
+    def __set__(self, attachment: object, value: float) -> None:
         setattr(attachment, self.slot, check_strength(value))
 
 

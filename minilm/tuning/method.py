@@ -117,7 +117,7 @@ class Method(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The fields, as a saved file keeps them."""
-        return asdict(self)
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # subclasses are dataclasses
 
 
 def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

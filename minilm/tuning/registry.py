@@ -6,6 +6,7 @@ import torch
 
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
+from minilm.tuning.count import Count
 from minilm.tuning.method import Method
 from minilm.tuning.methods.adapter import Adapter
 from minilm.tuning.methods.auxiliary import Auxiliary
@@ -19,7 +20,7 @@ from minilm.tuning.methods.parallel_adapter import ParallelAdapter
 from minilm.tuning.methods.prefix import Prefix
 from minilm.tuning.methods.prompt import Prompt
 from minilm.tuning.methods.side import Side
-from minilm.tuning.tuned import Count, attach
+from minilm.tuning.tuned import attach
 
 METHODS: dict[str, type[Method]] = {
     method.name: method
@@ -42,7 +43,11 @@ METHODS: dict[str, type[Method]] = {
 
 
 def count_on(config: ModelConfig, method: Method) -> Count:
-    """What a method costs on a base of this shape, without ever allocating one."""
+    """What a method costs on a base of this shape, without allocating the base.
+
+    >>> count_on(ModelConfig.preset("gpt2"), LoRA(rank=8)).trained
+    294912
+    """
     with torch.device("meta"):
         return attach(MiniLM(config), method).count()
 

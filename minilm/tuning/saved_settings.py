@@ -56,7 +56,7 @@ def checked_settings(kind: type[Method], settings: Any) -> dict[str, Any]:
 def _types(kind: type[Method]) -> dict[str, Any]:
     """The type of each field."""
     types = get_type_hints(kind)
-    return {field.name: types[field.name] for field in fields(kind)}
+    return {field.name: types[field.name] for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
 
 
 def fits_type(value: Any, kind: Any) -> bool:

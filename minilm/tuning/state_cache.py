@@ -61,7 +61,7 @@ class CachedBase(OnBase, nn.Module):
         self.width = tuned.window if width is None else whole("width", width, 1, tuned.window)
         self.layers = kept_layers(tuned)
         self.fingerprint, self.version = fingerprint(base), version_of(base)
-        about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
+        about: dict[str, object] = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
         shape = (len(self.layers), self.width, base.config.d_model)
         self.rows = RowStore(shape, base.dtype, memory_limit, folder, about)
 
@@ -78,7 +78,8 @@ class CachedBase(OnBase, nn.Module):
         base.check(tokens)
         anew = cache is not None or base.recorder is not None or not visibility.is_causal
         if anew or tokens.size(1) > self.width:
-            return self.tuned(tokens, attribute=attribute, cache=cache, visibility=visibility)
+            output: Output = self.tuned(tokens, attribute=attribute, cache=cache, visibility=visibility)
+            return output
         self.tuned.check_attribute(attribute)
         states = self.states(tokens)
         reading = Reading(base, tokens, states, base.predict(states[-1]), attribute, None)
@@ -93,7 +94,7 @@ class CachedBase(OnBase, nn.Module):
         rows = self.rows.get(keys)
         rows |= self.read_new({key: row for key, row in zip(keys, padded, strict=True) if key not in rows})
         kept = torch.stack([rows[key][:, : tokens.size(1)] for key in keys])  # (B, kept, T, d)
-        states: list = [None] * (self.base.config.n_layer + 1)
+        states: list[Any] = [None] * (self.base.config.n_layer + 1)
         for layer, state in zip(self.layers, kept.to(tokens.device).unbind(1), strict=True):
             states[layer] = state
         return states
@@ -168,7 +169,7 @@ def kept_layers(tuned: TunedModel) -> tuple[int, ...]:
     return tuple(sorted(features | {tuned.config.n_layer}))
 
 
-def version_of(base: MiniLM) -> tuple:
+def version_of(base: MiniLM) -> tuple[object, ...]:
     """Changes with writes into weights, and costs next to nothing to look at.
 
     Fused optimisers write without counting it, but hardly into all weights except the last ones.

@@ -8,15 +8,15 @@ Pfeiffer et al. (*AdapterFusion*, 2021) after the MLP only. W_up = 0 at the star
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
-from minilm.model.sites import Delta, Place
+from minilm.model.sites import Delta, OutputDelta, Place
 from minilm.system.checks import flag, one_of, whole
 from minilm.tuning.method import Attachment, Method
 
@@ -34,7 +34,7 @@ class Adapter(Method):
 
     name: ClassVar[str] = "adapter"
     acts_at: ClassVar[str] = "mlp (attention_out, block)"
-    published: ClassVar[dict] = {"learning_rate": 1e-3, "warmup_steps": 500}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3, "warmup_steps": 500}
 
     bottleneck: int = 16
     """Width between the two maps."""
@@ -67,13 +67,14 @@ class SequentialAdapter(nn.Module):
         start_at_zero(self.down, self.up)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.up(F.relu(self.down(self.norm(y))))  # (B, T, r) -> (B, T, d)
+        added: Tensor = self.up(F.relu(self.down(self.norm(y))))  # (B, T, r) -> (B, T, d)
+        return added
 
 
 class Bottlenecks(Attachment):
     """One small module at each of some sites of every layer."""
 
-    def __init__(self, base: MiniLM, sites: Iterable[str], make):
+    def __init__(self, base: MiniLM, sites: Iterable[str], make: Callable[[], nn.Module]):
         super().__init__()
         self.adapters = nn.ModuleDict(
             {f"{site}-{layer}": make() for layer in range(base.config.n_layer) for site in sites}
@@ -81,7 +82,8 @@ class Bottlenecks(Attachment):
 
     def deltas(self) -> dict[Place, Delta]:
         return {
-            (key.split("-")[0], int(key.split("-")[1])): adapter for key, adapter in self.adapters.items()
+            (key.split("-")[0], int(key.split("-")[1])): cast(OutputDelta, adapter)
+            for key, adapter in self.adapters.items()
         }
 
 

@@ -89,7 +89,7 @@ def is_range(columns: object) -> bool:
     """Whether these are two whole numbers, 0 <= first < end."""
     if not isinstance(columns, tuple) or [type(each) for each in columns] != [int, int]:
         return False
-    return 0 <= columns[0] < columns[1]
+    return bool(0 <= columns[0] < columns[1])
 
 
 class AuxiliaryAttachment(Attachment):
@@ -119,7 +119,8 @@ class AuxiliaryAttachment(Attachment):
         cache = own_cache(reading, self, n_before)
         if cache is not None and cache.length > 0:
             attribute = None  # read in an earlier pass
-        return self.network(reading, attribute, cache, self.strength)
+        shift: Tensor = self.network(reading, attribute, cache, self.strength)
+        return shift
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """Room for the auxiliary model's keys and values."""

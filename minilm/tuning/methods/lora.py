@@ -8,7 +8,7 @@ A starts random and B at zero, so that tuning starts at the base model; were bot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class LoRA(Method):
 
     name: ClassVar[str] = "lora"
     acts_at: ClassVar[str] = "query, value (any linear map)"
-    published: ClassVar[dict] = {
+    published: ClassVar[dict[str, Any]] = {
         "learning_rate": 2e-4,
         "weight_decay": 0.01,
         "warmup_steps": 500,
@@ -103,15 +103,15 @@ class LoRAAttachment(Attachment):
                 self.changes[f"{target}-{layer}"] = LowRank(linear, settings)
 
     def deltas(self) -> dict[Place, Delta]:
-        return {place_of(key): change for key, change in self.changes.items()}
+        return {place_of(key): cast(LowRank, change) for key, change in self.changes.items()}
 
     def merge_into(self, model: MiniLM) -> None:
         """W <- W + scale A B; a linear layer holds W transposed."""
-        for key, change in self.changes.items():
-            linear = linear_at(model, *place_of(key))
-            linear.weight += (change.scale * change.A @ change.B).T
+        for key, module in self.changes.items():
+            linear, change = linear_at(model, *place_of(key)), cast(LowRank, module)
+            linear.weight.add_((change.scale * change.A @ change.B).T)
             if change.bias is not None:
-                linear.bias += change.bias
+                linear.bias.add_(change.bias)
 
 
 def place_of(key: str) -> tuple[str, int]:

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
-from minilm.model.sites import Delta, Place
+from minilm.model.sites import Delta, MemoryDelta, Place
 from minilm.model.slots import Memory
 from minilm.system.checks import flag, whole
 from minilm.tuning.kept import Kept
@@ -39,7 +39,7 @@ class Prefix(Method):
 
     name: ClassVar[str] = "prefix"
     acts_at: ClassVar[str] = "memory"
-    published: ClassVar[dict] = {"learning_rate": 5e-5, "warmup_steps": 0}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "warmup_steps": 0}
 
     length: int = 8
     """l, slots in every layer."""
@@ -76,7 +76,9 @@ class PrefixAttachment(Attachment):
         shape = base.config
         self.shape = (shape.n_layer, 2, shape.n_head, settings.length, shape.head_size)
         self.position_offset = settings.length if settings.shift_positions else 0
-        start = None if settings.init == "random" else keys_and_values(base, token_ids(settings.init, base))
+        start = (
+            None if isinstance(settings.init, str) else keys_and_values(base, token_ids(settings.init, base))
+        )
         self.network = PrefixNetwork(self.shape, settings.hidden) if settings.reparameterize else None
         if self.network is None:
             self.slots = nn.Parameter(torch.empty(self.shape).normal_(std=0.02) if start is None else start)
@@ -88,7 +90,8 @@ class PrefixAttachment(Attachment):
         """(L, 2, H, l, p). Where nothing is trained they are produced once and kept."""
         if self.network is None:
             return self.slots
-        return self._produced.get(self.training, self.network.first.weight, self.network)
+        made: Tensor = self._produced.get(self.training, self.network.first.weight, self.network)
+        return made
 
     def deltas(self) -> dict[Place, Delta]:
         layers = self.produce().unbind()
@@ -108,7 +111,7 @@ class PrefixAttachment(Attachment):
         return super().train(mode)
 
 
-def _shared_by_rows(slots: Tensor):
+def _shared_by_rows(slots: Tensor) -> MemoryDelta:
     """A delta that hands the same keys and values (H, l, p) to every row."""
     keys, values = slots
     return lambda batch_size: Memory(
@@ -129,7 +132,7 @@ class PrefixNetwork(nn.Module):
 
     def forward(self) -> Tensor:
         n_layer, two, n_head, length, head_size = self.shape
-        flat = self.second(torch.tanh(self.first(self.embedding.weight)))  # (l, L 2 d)
+        flat: Tensor = self.second(torch.tanh(self.first(self.embedding.weight)))  # (l, L 2 d)
         return flat.view(length, n_layer, two, n_head, head_size).permute(1, 2, 3, 0, 4)
 
     def fit(self, target: Tensor, steps: int) -> None:

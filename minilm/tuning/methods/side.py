@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from minilm.model.config import ModelConfig
-from minilm.model.interface import Reading
+from minilm.model.interface import Output, Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
 from minilm.model.sites import Delta, Place
@@ -81,7 +81,6 @@ class SideAttachment(Attachment):
     def shift(self, reading: Reading) -> Tensor:
         """R - B = (1 - sigmoid(a)) (S - B): (B, T, vocab)."""
         cache = own_cache(reading, self.network)
-        side = self.network(
-            reading.tokens, cache=cache, visibility=reading.visibility
-        ).logits  # (B, T, vocab)
+        read: Output = self.network(reading.tokens, cache=cache, visibility=reading.visibility)
+        side = read.logits  # (B, T, vocab)
         return torch.sigmoid(-self.gate) * (side - reading.logits)
