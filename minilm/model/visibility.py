@@ -34,7 +34,7 @@ class Visibility:
     is_causal: bool = False
     """Every query sees itself and all before it: the fused kernel then builds the triangle itself."""
     is_full: bool = False
-    """Every query sees every key: nothing is hidden, from virtual tokens neither."""
+    """Every query sees every key: nothing is hidden, not even from virtual tokens."""
     n_virtual: int = 0
     """Keys before the text: slots and virtual tokens."""
     slots: Tensor | None = None

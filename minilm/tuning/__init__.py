@@ -6,7 +6,7 @@ tuned.save("my_adapter"); base = tuned.detach()
 """
 
 from minilm.tuning.attributes import encode_attributes
-from minilm.tuning.count import Count
+from minilm.tuning.count import Count, ParameterCount
 from minilm.tuning.guidance import strength
 from minilm.tuning.loading import load
 from minilm.tuning.method import Attachment, Method
@@ -41,6 +41,7 @@ __all__ = [
     "MAMInducer",
     "Method",
     "ParallelAdapter",
+    "ParameterCount",
     "Prefix",
     "Prompt",
     "Side",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Count:
+class ParameterCount:
     """Parameters, as published tables count them."""
 
     trained: int
@@ -20,3 +20,7 @@ class Count:
     def fraction(self) -> float:
         """stored / base."""
         return self.stored / self.base
+
+
+Count = ParameterCount
+"""The former name."""

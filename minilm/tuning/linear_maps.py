@@ -1,4 +1,4 @@
-"""Where the model keeps the linear map that a site is named after."""
+"""Places of the model by name: the linear map that a site is named after, and keys such as "query-3"."""
 
 from __future__ import annotations
 
@@ -14,3 +14,9 @@ def linear_at(model: MiniLM, site: str, layer: int) -> nn.Linear:
     block: Any = model.blocks[layer]
     linear: nn.Linear = getattr(block.mlp if site in ("up", "down") else block.attention, site)
     return linear
+
+
+def place_of(key: str) -> tuple[str, int]:
+    """ "query-3" -> ("query", 3)."""
+    target, _, layer = key.partition("-")
+    return target, int(layer)

@@ -6,7 +6,7 @@ import torch
 
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
-from minilm.tuning.count import Count
+from minilm.tuning.count import ParameterCount
 from minilm.tuning.method import Method
 from minilm.tuning.methods.adapter import Adapter
 from minilm.tuning.methods.auxiliary import Auxiliary
@@ -42,7 +42,7 @@ METHODS: dict[str, type[Method]] = {
 """Name -> class; every one can be made without arguments."""
 
 
-def count_on(config: ModelConfig, method: Method) -> Count:
+def count_on(config: ModelConfig, method: Method) -> ParameterCount:
     """What a method costs on a base of this shape, without allocating the base.
 
     >>> count_on(ModelConfig.preset("gpt2"), LoRA(rank=8)).trained

@@ -25,7 +25,7 @@ from minilm.model.sites import Delta, Place, Sites
 from minilm.model.tokens import in_words
 from minilm.model.visibility import CAUSAL, Visibility
 from minilm.system.content_digests import digest
-from minilm.tuning.count import Count
+from minilm.tuning.count import Count, ParameterCount
 from minilm.tuning.freezing import FrozenView
 from minilm.tuning.kept import Kept
 from minilm.tuning.method import Attachment, Method
@@ -163,7 +163,7 @@ class TunedModel(OnBase, nn.Module):
     def count(self) -> Count:
         """How many parameters are trained, stored, and frozen underneath."""
         stored = [tensor for each in self.attachments.values() for tensor in each.stored().values()]
-        return Count(
+        return ParameterCount(
             sum(parameter.numel() for parameter in self.parameters_to_train()),
             sum(tensor.numel() for tensor in stored),
             sum(parameter.numel() for parameter in self.base.parameters()),

@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
-from minilm.model.sites import Delta, OutputDelta, Place
+from minilm.model.sites import Delta, Place
 from minilm.system.checks import flag, one_of, whole
+from minilm.tuning.linear_maps import place_of
 from minilm.tuning.method import Attachment, Method
 
 PLACEMENTS = {"pfeiffer": ("mlp",), "houlsby": ("attention_out", "mlp"), "block": ("block",)}
@@ -50,45 +51,54 @@ class Adapter(Method):
 
     def build(self, base: MiniLM) -> Bottlenecks:
         width = base.config.d_model
-        norm = self.layer_norm
         return Bottlenecks(
-            base, PLACEMENTS[self.placement], lambda: SequentialAdapter(width, self.bottleneck, norm)
+            base,
+            PLACEMENTS[self.placement],
+            lambda: Bottleneck(width, self.bottleneck, layer_norm=self.layer_norm),
         )
 
 
-class SequentialAdapter(nn.Module):
-    """Reads a sub-layer's output y (B, T, d) and returns what to add to it."""
+class Bottleneck(nn.Module):
+    """Returns what to add to a sub-layer's output (B, T, d).
 
-    def __init__(self, d_model: int, bottleneck: int, layer_norm: bool):
+    Args:
+        reads_input: it reads what the sub-layer has read, in place of what the sub-layer has made of it.
+        scale: factor of what it returns.
+        layer_norm: a LayerNorm of its own before the first map.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        bottleneck: int,
+        reads_input: bool = False,
+        scale: float = 1.0,
+        layer_norm: bool = False,
+    ):
         super().__init__()
+        self.reads_input, self.scale = reads_input, scale
         self.norm = nn.LayerNorm(d_model) if layer_norm else nn.Identity()
         self.down = nn.Linear(d_model, bottleneck)
         self.up = nn.Linear(bottleneck, d_model)
-        start_at_zero(self.down, self.up)
+        # Kaiming's initialisation on the way in, zero on the way out: the first pass adds nothing.
+        nn.init.kaiming_uniform_(self.down.weight, nonlinearity="relu")
+        for zero in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(zero)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        added: Tensor = self.up(F.relu(self.down(self.norm(y))))  # (B, T, r) -> (B, T, d)
+        hidden = F.relu(self.down(self.norm(x if self.reads_input else y)))  # (B, T, r)
+        added: Tensor = self.scale * self.up(hidden)  # (B, T, d)
         return added
 
 
 class Bottlenecks(Attachment):
     """One small module at each of some sites of every layer."""
 
-    def __init__(self, base: MiniLM, sites: Iterable[str], make: Callable[[], nn.Module]):
+    def __init__(self, base: MiniLM, sites: Iterable[str], make: Callable[[], Bottleneck]):
         super().__init__()
         self.adapters = nn.ModuleDict(
             {f"{site}-{layer}": make() for layer in range(base.config.n_layer) for site in sites}
         )
 
     def deltas(self) -> dict[Place, Delta]:
-        return {
-            (key.split("-")[0], int(key.split("-")[1])): cast(OutputDelta, adapter)
-            for key, adapter in self.adapters.items()
-        }
-
-
-def start_at_zero(down: nn.Linear, up: nn.Linear) -> None:
-    """Kaiming's initialisation on the way in, zero on the way out: the first pass adds nothing."""
-    nn.init.kaiming_uniform_(down.weight, nonlinearity="relu")
-    for zero in (down.bias, up.weight, up.bias):
-        nn.init.zeros_(zero)
+        return {place_of(key): cast(Bottleneck, each) for key, each in self.adapters.items()}

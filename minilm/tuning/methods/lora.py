@@ -17,7 +17,7 @@ from minilm.model.model import MiniLM
 from minilm.model.passes import dropout
 from minilm.model.sites import LINEAR_SITES, Delta, Place
 from minilm.system.checks import flag, names, number, share, whole
-from minilm.tuning.linear_maps import linear_at
+from minilm.tuning.linear_maps import linear_at, place_of
 from minilm.tuning.method import Attachment, Method
 
 
@@ -112,9 +112,3 @@ class LoRAAttachment(Attachment):
             linear.weight.add_((change.scale * change.A @ change.B).T)
             if change.bias is not None:
                 linear.bias.add_(change.bias)
-
-
-def place_of(key: str) -> tuple[str, int]:
-    """ "query-3" -> ("query", 3)."""
-    target, _, layer = key.partition("-")
-    return target, int(layer)

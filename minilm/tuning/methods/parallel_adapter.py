@@ -8,13 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from minilm.model.model import MiniLM
 from minilm.system.checks import number, whole
 from minilm.tuning.method import Method
-from minilm.tuning.methods.adapter import Bottlenecks, start_at_zero
+from minilm.tuning.methods.adapter import Bottleneck, Bottlenecks
 
 
 @dataclass(frozen=True)
@@ -40,19 +37,4 @@ class ParallelAdapter(Method):
 
     def build(self, base: MiniLM) -> Bottlenecks:
         width = base.config.d_model
-        return Bottlenecks(base, ["mlp"], lambda: BesideTheMLP(width, self.bottleneck, self.scale))
-
-
-class BesideTheMLP(nn.Module):
-    """Reads the MLP's input x (B, T, d) and returns what to add to its output."""
-
-    def __init__(self, d_model: int, bottleneck: int, scale: float):
-        super().__init__()
-        self.scale = scale
-        self.down = nn.Linear(d_model, bottleneck)
-        self.up = nn.Linear(bottleneck, d_model)
-        start_at_zero(self.down, self.up)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        added: Tensor = self.scale * self.up(F.relu(self.down(x)))  # (B, T, r) -> (B, T, d)
-        return added
+        return Bottlenecks(base, ["mlp"], lambda: Bottleneck(width, self.bottleneck, True, self.scale))
