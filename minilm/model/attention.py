@@ -58,7 +58,10 @@ def fused_attention(
     needs_mask = visible.needs_mask or (triangle and 1 < n_query < n_key)  # the kernel's counts from the left
     mask = visible.mask(n_query, n_key, query.device) if needs_mask else None
     own = triangle and 1 < n_query == n_key
-    return F.scaled_dot_product_attention(query, keys, values, mask, dropout_p=dropout, is_causal=own)
+    output: Tensor = F.scaled_dot_product_attention(
+        query, keys, values, mask, dropout_p=dropout, is_causal=own
+    )
+    return output
 
 
 def attention_in_float32(

@@ -14,7 +14,7 @@ class ModelConfig:
 
     Raises:
         ValueError: a size is not a positive whole number, `d_model` is not divisible by `n_head`,
-            or `dropout` lies outside [0, 1).
+            or `dropout` is outside [0, 1).
     """
 
     vocab_size: int

@@ -73,7 +73,7 @@ class Decoder(LanguageModel, Protocol):
 
     @property
     def recorder(self) -> object | None:
-        """Who listens to the passes of this model in this thread."""
+        """The recorder of this model's passes in this thread, if there is one."""
 
     def check(self, tokens: Tensor) -> None:
         """Refuse tokens that are not a (B, T) of known ids."""

@@ -100,7 +100,7 @@ class Block(nn.Module):
     def add_sublayer(
         self, site: str, sublayer: nn.Module, x: Tensor, residual: Tensor, context: Pass
     ) -> Tensor:
-        """residual + sublayer(x), with what stands at the sub-layer's site added before the sum."""
+        """residual + sublayer(x), with the deltas at the sub-layer's site added before the sum."""
         y = context.sites.add(site, self.layer, x, sublayer(x, context))
         return residual + context.drop(y, self.dropout)
 
@@ -207,7 +207,7 @@ class MiniLM(nn.Module):
 
     @property
     def recorder(self) -> Recorder | None:
-        """Who listens to the passes of this model in this thread."""
+        """The recorder of this model's passes in this thread, if there is one."""
         return conditions().recorder_of(self.original)
 
     def identity(self) -> dict[str, Any]:

@@ -27,9 +27,9 @@ class TracedLogits:
     """Next-token logits of one pass, each (B, T, vocab)."""
 
     base: Tensor
-    """Of the base model alone."""
+    """Those of the base model alone."""
     combined: Tensor
-    """Of the model as it ran."""
+    """Those of the model as it ran."""
 
     @property
     def shift(self) -> Tensor:

@@ -25,7 +25,7 @@ def look(
 ) -> EvaluationRecord:
     """The held-out loss and a text after so many steps, in eval mode; the model is in train mode again afterwards.
 
-    Both functions may draw random numbers: dropout goes on with those that it would have had without them.
+    Both functions may draw random numbers: dropout then uses the numbers that it would have used without them.
 
     Raises:
         ValueError: `evaluate` gave no number, or `sample` no text.
@@ -52,7 +52,7 @@ def as_loss(value: object) -> float:
     """A loss as a float: any number will do, also one of numpy or a tensor of one element.
 
     Raises:
-        ValueError: it is no number; True and False are none either.
+        ValueError: it is not a number; True and False do not count as numbers.
     """
     kind = str(getattr(value, "dtype", type(value).__name__))
     if hasattr(value, "__float__") and "bool" not in kind and "complex" not in kind:

@@ -26,7 +26,7 @@ from minilm.training.early_stopping import BestWeights, plain_name, trained_weig
 HARMLESS = {"device", "compile", "checkpoint_every"}
 """Settings that do not decide what is learnt."""
 PROBES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
-"""Indices of the batches that stand for a batch maker without an `identity`, with that of the run's last."""
+"""Indices of the batches that represent a batch maker without an `identity`, with that of the run's last."""
 ABSENT = "nothing"
 """How a message writes what one of two runs does not have."""
 

@@ -1,4 +1,4 @@
-"""All it takes to go on with a run: weights, optimiser and random state in one file, the history beside it."""
+"""All that is needed to continue a run: weights, optimiser and random state in one file, the history beside it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from minilm.training.records import TrainingResult
 
 FILE = "checkpoint.safetensors"
 VERSION = 2
-"""Of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
-ADVICE = "give this run a folder of its own, or pass resume=False to begin anew"
+"""The version of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
+ADVICE = "give this run a folder of its own, or pass resume=False to start again"
 
 
 class OtherRunError(CheckpointError):
@@ -74,7 +74,7 @@ class Checkpoint:
         return weights
 
     def metadata(self, result: TrainingResult, history: History, n_tensor: dict[str, int]) -> dict[str, Any]:
-        """What stands beside the tensors: little, however long the run."""
+        """The metadata stored with the tensors: little, however long the run."""
         reached = {
             "steps": result.steps,
             "stopped_early": result.stopped_early,

@@ -1,4 +1,4 @@
-"""How strongly a shift of the logits is heard: a factor that can be turned while generating.
+"""The strength of a shift of the logits: a guidance scale that can be changed while generating.
 
 With z_AUX = log P(a | x_t, x_<t), a strength s samples in proportion to P(x_t | x_<t) P(a | x_t, x_<t)^s: 0
 is the base, 1 the conditional distribution, more of it asks for the attribute sooner than the texts that
@@ -28,7 +28,7 @@ def check_strength(value: float) -> float:
 
 
 class Strength:
-    """An attribute of an attachment that refuses what is not a strength. `strength` may turn it for one thread."""
+    """A descriptor that validates a strength on assignment. `strength` may change it for one thread."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.slot = f"_{name}"
@@ -54,7 +54,7 @@ def strength(tuned: TunedModel, value: float | Mapping[str, float]) -> Under[Tun
         value: one for all attachments that have a strength, or by the attachments' names.
 
     Raises:
-        ValueError: a factor out of range, or a name that is no attachment with a strength.
+        ValueError: a factor out of range, or a name that is not an attachment with a strength.
     """
     able = {name: each for name, each in tuned.attachments.items() if hasattr(each, "strength")}
     wanted = dict(value) if isinstance(value, Mapping) else dict.fromkeys(able, value)

@@ -73,7 +73,7 @@ def fits_type(value: Any, kind: Any) -> bool:
 
 
 def _fits_tuple(value: Any, kinds: tuple[Any, ...]) -> bool:
-    """A list of as many values as the tuple has, or of any number; of texts, each may stand there once."""
+    """A list of as many values as the tuple has, or of any number; of texts, each may occur once."""
     if not isinstance(value, list | tuple):
         return False
     if kinds[-1] is Ellipsis:

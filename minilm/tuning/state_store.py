@@ -81,7 +81,7 @@ class RowStore:
             self._remember(rows)
 
     def _open_file(self) -> RowFile:
-        """The file; where nobody has named a folder, a temporary one."""
+        """The file; a temporary one if no folder was given."""
         if self.file is None:
             self.temporary = TemporaryDirectory(prefix="minilm-", ignore_cleanup_errors=True)
             self.file = RowFile(Path(self.temporary.name), self.about)
@@ -150,7 +150,7 @@ class RowFile:
             database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", triples)
 
     def _digest(self, key: bytes, row: bytes) -> bytes:
-        """Of a row, of the text that it belongs to, and of what it was made from."""
+        """A digest of a row, of the text that it belongs to, and of what it was made from."""
         return hashlib.sha256(b"".join((self.about, key, row))).digest()
 
     def _connection(self) -> sqlite3.Connection:

@@ -72,7 +72,7 @@ class TunedModel(OnBase, nn.Module):
         return self.base.window - self.position_offset - self.n_virtual
 
     def sites(self) -> Sites:
-        """What stands where in the next pass."""
+        """The deltas of the next pass, by place."""
         places: dict[Place, list[Delta]] = defaultdict(list)
         dtype = self.base.dtype
         for attachment, own in zip(self.attachments.values(), self._precisions, strict=True):
@@ -127,7 +127,7 @@ class TunedModel(OnBase, nn.Module):
         return any(each.takes_attribute for each in self.attachments.values())
 
     def check_attribute(self, attribute: Tensor | None) -> None:
-        """Raise ValueError for an attribute that nobody would read."""
+        """Raise ValueError for an attribute that no method reads."""
         if attribute is not None and not self.takes_attribute:
             raise ValueError(
                 f"attribute must be None: {', '.join(self.methods)} takes none; auxiliary tuning does"
@@ -206,7 +206,7 @@ class TunedModel(OnBase, nn.Module):
         return self
 
     def _look_anew(self) -> None:
-        """At the base and at the attachments' precision."""
+        """Look again at the base and at the precision of the attachments."""
         if self._base:
             self._precisions = [precision_of(each, self.base.dtype) for each in self.attachments.values()]
             self._view = self._new_view(self.weights())
@@ -272,7 +272,7 @@ def by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
 
 @contextmanager
 def detached_on_error(tuned: TunedModel) -> Iterator[TunedModel]:
-    """Lets the base go if what happens inside fails."""
+    """Detach the base if an error is raised inside."""
     try:
         yield tuned
     except Exception:

@@ -93,7 +93,7 @@ def is_range(columns: object) -> bool:
 
 
 class AuxiliaryAttachment(Attachment):
-    """The auxiliary model, and how strongly it is heard."""
+    """The auxiliary model, and its strength."""
 
     strength = Strength()
     takes_attribute = True
@@ -128,7 +128,7 @@ class AuxiliaryAttachment(Attachment):
         return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
 
     def own_columns(self, reading: Reading) -> Tensor | None:
-        """The attribute (B, m) that this model is told, or None."""
+        """The attribute (B, m) that this model takes, or None."""
         if reading.attribute is None:
             return None
         check_attribute(

@@ -1,4 +1,4 @@
-"""Full fine-tuning: a copy of every weight, trained. The yardstick of all methods that train less."""
+"""Full fine-tuning: a copy of every weight, trained. The baseline of all methods that train less."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class LoRA(Method):
     """Settings of LoRA.
 
     Raises:
-        ValueError: a setting is out of range, or a target is no linear site.
+        ValueError: a setting is out of range, or a target is not a linear site.
     """
 
     name: ClassVar[str] = "lora"
