@@ -43,7 +43,7 @@ def attend(
 
 def attention_scores(query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
     """q k / sqrt(p), and -inf where a query may not look: (B, H, T, S)."""
-    scores = query @ keys.transpose(-2, -1) * query.size(-1) ** -0.5
+    scores: Tensor = query @ keys.transpose(-2, -1) * query.size(-1) ** -0.5
     return scores.masked_fill(~mask, float("-inf"))
 
 
