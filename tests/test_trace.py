@@ -10,6 +10,7 @@ from torch import Tensor
 from minilm import MiniLM, generate, trace
 from minilm.model import Output
 from minilm.model.sites import AttentionDelta, Memory, Sites
+from minilm.tuning.methods.gate import gate
 
 LAYERS, HEADS, P = range(SHAPE["n_layer"]), SHAPE["n_head"], SHAPE["d_model"] // SHAPE["n_head"]
 
@@ -92,7 +93,7 @@ def test_a_gate_that_a_delta_asked_for_is_kept() -> None:
     kept = []
 
     def delta(attended) -> AttentionDelta:
-        kept.append(attended.gate(attended.query.sum(-1)))
+        kept.append(gate(attended, attended.query.sum(-1)))
         return AttentionDelta()
 
     tuned = Tuned(make_model(), Sites({("attention", 1): [delta]}))
