@@ -77,7 +77,7 @@ import torch
 
 from minilm import generate, load_pretrained
 
-model, tok = load_pretrained("storyworld")
+model, tok = load_pretrained("stories")
 tokens = [tok.end_of_text]  # every story follows the end of another
 draw = torch.Generator().manual_seed(5)
 with torch.no_grad():
@@ -121,7 +121,7 @@ import pandas as pd
 
 from minilm.storyworld import Oracle, StoryWorld
 
-world = StoryWorld()
+world = StoryWorld("stories")
 oracle = Oracle(world, tok)
 
 

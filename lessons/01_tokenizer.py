@@ -131,7 +131,7 @@ def learn(texts: list[str], n_merge: int) -> list[tuple[Pair, int]]:
 # %%
 from minilm.storyworld import StoryWorld
 
-world = StoryWorld()
+world = StoryWorld("stories")
 stories = [story.text for story in world.sample(size.pick(smoke=300, cpu=4000, gpu=4000), seed=1)]
 print(stories[0])
 by_hand = learn(stories, n_merge=100)

@@ -282,9 +282,9 @@ def gpt2(w: dict, tokens: torch.Tensor, n_layer: int, n_head: int) -> torch.Tens
 from minilm import load_pretrained
 from minilm.storyworld import StoryWorld
 
-model, tok = load_pretrained("storyworld")
+model, tok = load_pretrained("stories")
 shape, w = model.config, model.state_dict()
-story = StoryWorld().sample(1, seed=5)[0].text
+story = StoryWorld("stories").sample(1, seed=5)[0].text
 tokens = torch.tensor([tok.encode("<|endoftext|>" + story)])[:, : model.window]
 print(shape, "\n")
 print(story)
@@ -520,7 +520,7 @@ def shares(ids: torch.Tensor) -> torch.Tensor:
 
 
 # %%
-texts = [tok.encode("<|endoftext|>" + each.text)[: model.window] for each in StoryWorld().sample(20, seed=4)]
+texts = [tok.encode("<|endoftext|>" + each.text)[: model.window] for each in StoryWorld("stories").sample(20, seed=4)]
 counted = torch.stack([shares(torch.tensor(text)) for text in texts]).nanmean(dim=0)
 names = [f"{layer + 1}.{head + 1}" for layer in range(shape.n_layer) for head in range(shape.n_head)]
 kinds = list(kinds_of(tokens[0]))

@@ -1,4 +1,4 @@
-"""The command line: `minilm doctor | data | pretrain | sample | methods`.
+"""The command line: `minilm doctor | data | pretrain | tune | sample | methods`.
 
 Exit status: 0 done; 1 an error, printed in one line; 2 arguments that do not belong to a command; 130 (Ctrl-C) or 143 (SIGTERM) a command
 that was stopped. A stopped `minilm pretrain` continues when it is called again.
@@ -14,6 +14,7 @@ from typing import Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional
 
+from minilm.adaptation.command import tune
 from minilm.pretraining.recipe import RECIPES
 from minilm.system.terminal import plain, say
 
@@ -136,7 +137,14 @@ def methods(base: str = "gpt2") -> None:
         print(table(config_from_gpt2(read_json(find_checkpoint(base) / "config.json"))))
 
 
-COMMANDS = {"doctor": doctor, "data": data, "pretrain": pretrain, "sample": sample, "methods": methods}
+COMMANDS = {
+    "doctor": doctor,
+    "data": data,
+    "pretrain": pretrain,
+    "tune": tune,
+    "sample": sample,
+    "methods": methods,
+}
 
 
 def main() -> None:

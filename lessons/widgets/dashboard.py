@@ -39,13 +39,14 @@ class TrainingDashboard(Explorer, Callback):
         self.floor, self.title = floor, title
         self.runs: list[Run] = []
         """One for each training run that was watched, oldest first."""
+        self._started = 0
         self._next: tuple[str, str] = ("", "")
         self._shown: list[DisplayHandle] = []
         self._due = 0.0
         self.arrange()
 
     def view(self) -> str:
-        return training_view(self.runs, self.floor, self.title)
+        return training_view(self.runs, self.floor, self.title, chosen=self.shown)
 
     def summary(self) -> str:
         return f"{type(self).__name__}({self.title!r})"
@@ -53,6 +54,11 @@ class TrainingDashboard(Explorer, Callback):
     def next_run(self, name: str, settings: str = "") -> None:
         """Name the run that starts next, and say in a few words what sets it apart."""
         self._next = (name, settings)
+
+    @property
+    def shown(self) -> Run | None:
+        """The run that is shown in full; None stands for the newest."""
+        return None
 
     @property
     def newest(self) -> Run:
@@ -63,9 +69,10 @@ class TrainingDashboard(Explorer, Callback):
         (name, settings), self._next = self._next, ("", "")
         in_cell = threading.current_thread() is threading.main_thread()
         self.runs.append(Run(
-            name or f"run {len(self.runs) + 1}", run.config.steps, "running", list(run.records), [], run.n_parameter, settings,
-            resumed_at=run.records[-1] if run.records else None, hint=INTERRUPT if in_cell else "",
+            name or f"run {self._started + 1}", run.config.steps, "running", list(run.records), [], run.n_parameter, settings,
+            resumed_at=run.records[-1] if run.records else None, hint=INTERRUPT if in_cell else "", number=self._started,
         ))  # fmt: skip
+        self._started += 1
         self._due = 0.0
         self.draw_if_due()
         if not self._shown and get_ipython():

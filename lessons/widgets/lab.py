@@ -19,6 +19,7 @@ from minilm.objectives import BatchMaker
 from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
 
 STOP = "end the run after its current step, keep what was learnt"
+NEWEST = "the newest run"
 BUSY = "a run is in progress: press Stop, or wait until it has ended"
 
 M = TypeVar("M", bound=nn.Module)
@@ -57,7 +58,8 @@ class Lab(TrainingDashboard, Generic[M, S]):
 
     Run trains in a thread, so the kernel stays free and can react to Stop, which ends a run after its current step and
     keeps the model as it is then. The method `run` trains in the cell that calls it; there an interrupt does the same.
-    Save writes the newest run to a folder; Load reads it, in another session too.
+    The newest run is shown in full, or the one that the reader chooses among the kept ones; Delete removes that run, and
+    Save writes it to a folder. Load reads a saved run, in another session too.
 
     Args:
         settings: first values of the sliders; a frozen dataclass.
@@ -72,19 +74,29 @@ class Lab(TrainingDashboard, Generic[M, S]):
         """Runs that ended or were stopped, oldest first."""
         self._stop, self._busy = StopFlag(), threading.Lock()
         self._thread: threading.Thread | None = None
+        self.name = controls.line("name", "", "of the next run; empty numbers it", placeholder="run 1")
+        self.which = controls.choice(
+            "shown", [(NEWEST, "")], "", "the run that is shown in full, saved or deleted"
+        )
         self.run_button = controls.button("Run", "train a new model with these settings", "primary", "play")
         self.stop_button = controls.button("Stop", STOP, icon="stop")
         self.stop_button.disabled = True
         self.folder = controls.line("folder", "", "of a saved run", placeholder="my-run")
-        self.folder.layout.width = "310px"
-        self.save_button = controls.button("Save", "write the newest run to this folder", icon="save")
+        self.folder.layout.width = self.name.layout.width = "310px"
+        self.save_button = controls.button("Save", "write the shown run to this folder", icon="save")
+        self.delete_button = controls.button("Delete", "remove the shown run from the lab", icon="trash")
         self.load_button = controls.button("Load", "bring back the run in this folder", icon="folder-open")
         self.run_button.on_click(self.guard(self.start))
         self.stop_button.on_click(self.guard(self.stop))
         self.save_button.on_click(self.guard(lambda: self.save(self.folder.value)))
         self.load_button.on_click(self.guard(lambda: self.load(self.folder.value)))
-        buttons = [self.run_button, self.stop_button, self.folder, self.save_button, self.load_button]
-        self.arrange(list(self.sliders.values()), buttons)
+        self.delete_button.on_click(self.guard(lambda: self.delete(self.which.value)))
+        self.arrange(
+            list(self.sliders.values()),
+            [self.name, self.run_button, self.stop_button],
+            [self.which, self.delete_button],
+            [self.folder, self.save_button, self.load_button],
+        )
 
     def experiment(self, settings: S) -> Experiment[M]:
         """A fresh model with these settings, and how to train it. Raises ValueError for impossible settings."""
@@ -119,24 +131,69 @@ class Lab(TrainingDashboard, Generic[M, S]):
 
     @property
     def next_name(self) -> str:
-        """Name of the next run."""
-        return f"run {len(self.runs) + 1}"
+        """Name of the next run: what the reader wrote, or its number."""
+        return self.name.value.strip() or f"run {self._started + 1}"
 
-    def run(self, **changes: Any) -> LabRun[M, S]:
-        """Train in the calling cell, with the values of the sliders except for `changes`, to the last step or to Stop.
+    @property
+    def chosen(self) -> LabRun[M, S]:
+        """The run that the reader chose; by default the newest. Raises ValueError before the first."""
+        return self.named(self.which.value) if self.which.value else self.last
+
+    @property
+    def shown(self) -> Run | None:
+        """What is known of the run that is shown in full; None stands for the newest."""
+        return next((run for run in self.runs if run.name == self.which.value), None)
+
+    def named(self, name: str) -> LabRun[M, S]:
+        """The run of a name. Raises ValueError if there is none; the message lists those there are."""
+        for run in self.kept:
+            if run.name == name:
+                return run
+        known = ", ".join(run.name for run in self.kept) or "none yet"
+        raise ValueError(f"there is no run {name!r}; kept are: {known}")
+
+    def delete(self, name: str = "") -> None:
+        """The button Delete: remove a run, curves and model; without a name the newest. What was saved stays on disk.
 
         Raises:
-            ValueError: a setting does not exist or is impossible, or another run is in progress.
+            ValueError: there is no such run, or it has not ended.
+        """
+        gone = self.named(name) if name else self.last
+        if not self._busy.acquire(blocking=False):
+            raise ValueError(BUSY)
+        try:
+            self.kept.remove(gone)
+            self.runs[:] = [run for run in self.runs if run.name != gone.name]
+        finally:
+            self._busy.release()
+        self.offer_runs()
+        self.draw(f"{gone.name} is deleted")
+
+    def offer_runs(self) -> None:
+        """Let the reader choose among the runs that are kept now; the newest is shown."""
+        self.which.options = [(NEWEST, ""), *((run.name, run.name) for run in self.kept)]
+        self.which.value = ""
+
+    def run(self, name: str = "", **changes: Any) -> LabRun[M, S]:
+        """Train in the calling cell, with the values of the sliders except for `changes`, to the last step or to Stop.
+
+        Args:
+            name: what the run is called; by default what the reader wrote, or its number.
+
+        Raises:
+            ValueError: a run of this name is kept already, a setting does not exist or is impossible, or another run is in progress.
             DivergenceError: the loss became NaN or infinite.
         """
         unknown = changes.keys() - self.sliders.keys()
         if unknown:
             raise ValueError(f"there is no setting {min(unknown)!r}; there are {', '.join(self.sliders)}")
-        settings = replace(self.settings, **changes)
+        settings, name = replace(self.settings, **changes), name or self.next_name
+        if any(name == run.name for run in self.kept):
+            raise ValueError(f"there is a run {name!r} already: choose another name, or delete that run")
         if not self._busy.acquire(blocking=False):
             raise ValueError(BUSY)
         try:
-            return self._train(settings)
+            return self._train(settings, name)
         finally:
             self._busy.release()
             self._show_running(False)
@@ -162,13 +219,13 @@ class Lab(TrainingDashboard, Generic[M, S]):
         """The button Save: write a run to a folder, in place of an older run there.
 
         Args:
-            run: None is the newest.
+            run: None is the one that is shown.
 
         Raises:
             ValueError: no run has ended yet, or the folder holds something that is not part of a run; nothing is deleted.
             SaveError: the disk is full or not writable.
         """
-        run, path = run or self.last, check_folder(folder)
+        run, path = run or self.chosen, check_folder(folder)
         model = run.model
         check_foreign(path, lambda trial: self.write(model, trial))
         self.write(model, path)
@@ -187,9 +244,8 @@ class Lab(TrainingDashboard, Generic[M, S]):
         if not self._busy.acquire(blocking=False):
             raise ValueError(BUSY)
         try:
-            self._add(
-                LabRun(self.next_name, settings, model, result), f"{self.next_name} comes from {folder}"
-            )
+            name = f"run {self._started + 1}"
+            self._add(LabRun(name, settings, model, result), f"{name} comes from {folder}")
         finally:
             self._busy.release()
         return self.last
@@ -199,41 +255,55 @@ class Lab(TrainingDashboard, Generic[M, S]):
         kept, runs = list(self.kept), list(self.runs)
         try:
             self.kept.append(run)
-            self.runs.append(finished(run))
+            self.runs.append(finished(run, self._started))
             self.view()
         except Exception as error:  # the numbers of a run on disk may be of any size
             self.kept[:], self.runs[:] = kept, runs
             raise ValueError(f"{note}, but cannot be drawn ({error}): save that run again") from error
+        self._started += 1
+        self.offer_runs()
         self.draw(note)
 
-    def _train(self, settings: S) -> LabRun[M, S]:
+    def _train(self, settings: S, name: str) -> LabRun[M, S]:
         self._stop = StopFlag()
         self._show_running(True)
         todo = self.experiment(settings)
-        name = self.next_name
+        self.which.value = self.name.value = ""
         self.next_run(name, str(settings))
+        self.begin(todo.model)
         result = train(
             todo.model, todo.batches, todo.config, evaluate=lambda _: todo.evaluate(todo.model),
             sample=lambda _: todo.sample(todo.model), callbacks=[self], progress=False, stop=self._stop,
         )  # fmt: skip
         self.kept.append(LabRun(name, settings, todo.model, result))
+        self.offer_runs()
         self.settle()
         return self.kept[-1]
+
+    def begin(self, model: M) -> None:
+        """A run of this model is about to start; subclasses may want to know."""
 
     def _show_running(self, running: bool) -> None:
         """Enable the buttons that would have an effect: while a cell trains, the kernel reacts to none."""
         in_cell = running and threading.current_thread() is threading.main_thread()
-        for button in (self.run_button, self.save_button, self.load_button):
+        for button in (self.run_button, self.save_button, self.load_button, self.delete_button):
             button.disabled = running
         self.stop_button.disabled = in_cell or not running
         self.stop_button.tooltip = INTERRUPT if in_cell else STOP
 
 
-def finished(run: LabRun[M, S]) -> Run:
+def finished(run: LabRun[M, S], number: int) -> Run:
     """A run that was kept, as the dashboard shows it."""
     result, steps = run.result, run.result.records[-1].steps
     state = "stopped" if result.stopped else "finished"
     n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
     return Run(
-        run.name, steps, state, list(result.records), result.evaluations, n_parameter, str(run.settings)
+        run.name,
+        steps,
+        state,
+        list(result.records),
+        result.evaluations,
+        n_parameter,
+        str(run.settings),
+        number=number,
     )

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from ipywidgets import Layout
+from ipywidgets import Layout, Tab, VBox
 
+from lessons.widgets import controls
 from lessons.widgets.lab import Experiment, Lab, LabRun
+from lessons.widgets.look import Judge, answered, look
 from lessons.widgets.model_explorer import LanguageModel
 from lessons.widgets.tuning_settings import RATES, TuningSettings, docs, make_controls, method_of
 from lessons.widgets.views.training import training_view
 from lessons.widgets.views.tuning import Cost, Reached, cost_panel, quality_chart
 from minilm import MiniLM, ModelConfig
+from minilm.adaptation import EncodedTask
 from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Completions
+from minilm.training import EvaluationRecord
 from minilm.tuning import TunedModel, attach, count_on, load
 
 if TYPE_CHECKING:
@@ -31,8 +35,9 @@ BATCH_SIZE = 8
 class TuningLab(Lab[TunedModel, TuningSettings]):
     """A training dashboard on which the reader tunes one frozen model in many ways; all runs are overlaid.
 
-        lab = TuningLab(model, training, held_out, sample=write)
+        lab = TuningLab.on(model, task)    # an `EncodedTask`: its examples, its score, prompts and answers as samples
         lab.run(method="lora", rank=4)     # trains in this cell; Run does it in the background
+        lab.look()                         # what tuning changed: playground, logit shift, attention, lens
         lab.model, lab.kept, lab.table()   # the newest run's model; all runs; what each of them cost and reached
         lab.save("my-run")                 # for lab.load("my-run"), and for minilm.tuning.load(model, "my-run")
 
@@ -46,7 +51,9 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
         settings: first values of the sliders.
         methods: names to choose from; None offers all.
         device: where to train, as `TrainingConfig.device`.
+        floor: the loss that a perfect model has on the held-out examples, in nats per token, where it is known.
         title: the heading.
+        task: the examples as records, by which a run is scored and looked at; see `on`.
     """
 
     def __init__(
@@ -59,15 +66,61 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
         settings: TuningSettings | None = None,
         methods: Sequence[str] | None = None,
         device: str = "auto",
+        floor: float | None = None,
         title: str = "Tuning lab",
+        task: EncodedTask | None = None,
     ):
+        self.task, self.judge = task, None if task is None else Judge(task)
+        self._in_training: TunedModel | None = None
         self.base, self.training, self.held_out, self.sample = model, training, held_out, sample
         self.device = device
         settings = settings or TuningSettings()
         offered = list(methods or RATES)
-        super().__init__(settings, make_controls(settings, offered, model.config.d_model), None, title)
+        super().__init__(settings, make_controls(settings, offered, model.config.d_model), floor, title)
         self.sliders["method"].observe(lambda change: self.change_method(), names="value")
         self.show_own_sliders()
+        self.look_button = controls.button("Look", "see what the shown run changed in the base", icon="eye")
+        self.look_button.on_click(self.guard(self.look))
+        self.looks = VBox()
+        if task is not None:
+            *rows, chosen, saved, output = self.box.children
+            chosen.children = (*chosen.children, self.look_button)
+            self.box.children = (*rows, chosen, saved, output, self.looks)
+
+    @classmethod
+    def on(cls, model: MiniLM, task: EncodedTask, **options: Any) -> TuningLab:
+        """A lab for a task: scores beside losses, samples with their prompts and targets, and Look.
+
+        Args:
+            options: as for the class, without `training`, `held_out`, `sample` and `task`.
+        """
+        task.check(model.window)
+        return cls(model, task.learned, task.judged, sample=answered(task), task=task, **options)
+
+    def begin(self, model: TunedModel) -> None:
+        self._in_training = model
+
+    def on_evaluate(self, record: EvaluationRecord) -> None:
+        if self.judge and self._in_training is not None:
+            self.newest.scored_by = self.judge.name
+            self.newest.scores.append((record.step, self.judge(self._in_training)))
+        super().on_evaluate(record)
+
+    def look(self, name: str = "") -> Tab:
+        """The button Look: explorers of a run beside the base, below the lab.
+
+        Args:
+            name: of the run; by default the one that is shown.
+
+        Raises:
+            ValueError: no run has ended yet, there is none of this name, or the lab was made without a task.
+        """
+        if self.task is None:
+            raise ValueError("this lab knows no records to look at: make it with TuningLab.on(model, task)")
+        run = self.named(name) if name else self.chosen
+        tab = look(self.base, run.model, run.name, self.task)
+        self.looks.children = [tab]
+        return tab
 
     def change_method(self) -> None:
         """After another method was chosen, show its own sliders and set a learning rate that suits it."""
@@ -84,7 +137,8 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
 
     def view(self) -> str:
         after = quality_chart(self.reached())
-        return training_view(self.runs, self.floor, self.title, before=cost_panel(self.cost()), after=after)
+        before = cost_panel(self.cost())
+        return training_view(self.runs, self.floor, self.title, chosen=self.shown, before=before, after=after)
 
     def still(self) -> str:
         return training_view(self.runs, self.floor, self.title, after=quality_chart(self.reached()))
@@ -98,17 +152,17 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
 
     def reached(self) -> list[Reached]:
         """The runs that were kept, as points of the chart."""
-        index = {run.name: number for number, run in enumerate(self.runs)}
+        numbers = {run.name: run.number for run in self.runs}
         points = (
-            Reached(index[run.name], f"{run.name} {run.settings.method}", run.model.count().stored, lowest(run))
+            Reached(numbers[run.name], f"{run.name} {run.settings.method}", run.model.count().stored, lowest(run))
             for run in self.kept
         )  # fmt: skip
         return [point for point in points if math.isfinite(point.loss)]
 
-    def run(self, **changes: Any) -> LabRun[TunedModel, TuningSettings]:
+    def run(self, name: str = "", **changes: Any) -> LabRun[TunedModel, TuningSettings]:
         """As `Lab.run`; a method given without a learning rate gets its rate in `RATES`."""
         suited = {"learning_rate": RATES[changes["method"]]} if changes.get("method") in RATES else {}
-        return super().run(**{**suited, **changes})
+        return super().run(name, **{**suited, **changes})
 
     def experiment(self, settings: TuningSettings) -> Experiment[TunedModel]:
         torch.manual_seed(0)
@@ -139,6 +193,7 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
         """A pandas table with a row for each run: its settings, what it trained and stored, and its lowest loss."""
         from pandas import DataFrame
 
+        scores = {run.name: {run.scored_by: f"{run.score:.0%}"} for run in self.runs if run.score is not None}
         rows = [
             {
                 "settings": str(run.settings),
@@ -146,6 +201,7 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
                 "stored": count.stored,
                 "of the base": f"{count.fraction:.2%}",
                 "held-out loss": round(lowest(run), 3),
+                **scores.get(run.name, {}),
             }
             for run in self.kept
         ]

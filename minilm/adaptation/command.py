@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minilm.adaptation.task_model import TaskModel
+if TYPE_CHECKING:
+    from minilm.adaptation.task_model import TaskModel
 
 SHOWN = 3
 """Held-out prompts that are answered at the end."""
@@ -44,8 +45,9 @@ def tune(
 
     flush_denormals()
     base, tokenizer = load_pretrained(model)
-    given = {"learning_rate": learning_rate, "columns": columns}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
+    if columns is not None:
+        settings["columns"] = columns
     tuned = tuned_on(base, tokenizer, method.split("+"), data, steps=steps, seed=seed, folder=run, **settings)
     print(tuned.report())
     print(*samples(tuned), sep="\n")

@@ -16,6 +16,7 @@ from minilm.evaluation.perplexity import mean_loss, token_losses
 from minilm.generation import complete
 from minilm.model.interface import LanguageModel
 from minilm.objectives import Completions
+from minilm.storyworld import StoryWorld
 from minilm.text.pretokenization import split_words
 from minilm.text.tokenizer import BPETokenizer
 
@@ -47,6 +48,8 @@ class EncodedTask:
     template: Template
     name: str = "task"
     """What it is called in a report: the data set's name, or the file's."""
+    law: StoryWorld | None = None
+    """The world whose documents the held-out records are; None where the truth is not known."""
 
     def __post_init__(self) -> None:
         for split, records in {"training": self.records, "held-out": self.held_out}.items():

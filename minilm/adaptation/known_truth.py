@@ -23,15 +23,15 @@ SEED = 29
 """The seed of those stories."""
 
 
-def floor(task: EncodedTask, oracle: Oracle) -> float | None:
-    """The loss in nats per token that a perfect model has on the held-out targets; None if they are not of the world."""
-    if not hasattr(oracle, "target_log_prob"):
-        return None
-    nats = 0.0
-    for record in task.held_out:
-        nats -= oracle.target_log_prob(task.template.prompt(record), task.template.target(record))
-    n_token = sum(len(target) for _, target in task.judged)
-    return nats / n_token if nats < float("inf") else None
+def floor(task: EncodedTask, oracle: Oracle) -> float:
+    """The loss in nats per token that a perfect model has on the held-out targets, their ends included.
+
+    Raises:
+        ValueError: a record is no document of the oracle's world; its place is told.
+    """
+    return oracle.target_floor(
+        [(task.template.prompt(record), task.template.target(record)) for record in task.held_out]
+    )
 
 
 def divergence_from_world(model: LanguageModel, oracle: Oracle, stories: Sequence[Story]) -> float:

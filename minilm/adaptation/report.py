@@ -77,15 +77,17 @@ def report(tuned: TunedModel, task: EncodedTask, result: TrainingResult, forgett
 
 
 def known_floor(task: EncodedTask) -> float | None:
-    """The floor of a task's loss, if it is made from the story world."""
-    return floor(task, oracle_for(task.tokenizer)) if task.name.startswith("storyworld") else None
+    """The floor of a task's loss; None where the law of its records is not known."""
+    from minilm.storyworld import Oracle
+
+    return None if task.law is None else floor(task, Oracle(task.law, task.tokenizer))
 
 
 def forgotten(tuned: TunedModel, task: EncodedTask) -> tuple[float, float] | None:
     """The divergence from the story world before and after; None where the base is no model of it."""
     from minilm.datasets.tasks.task import the_world
 
-    stories = the_world().sample(N_STORY, seed=SEED)
+    stories = the_world().sample(N_STORY, seed=SEED, kind="story")
     oracle = oracle_for(task.tokenizer)
     if max(len(oracle.encode(story.text)) for story in stories) > tuned.window:
         return None

@@ -54,8 +54,7 @@ def parsed(text: str) -> Sequence[tuple[str, str, str]]:
     """The facts that a text of the story world tells; none for any other text."""
     from minilm.datasets.tasks.task import the_world
 
-    world = the_world()
-    return (world.facts_told(text) or ()) if hasattr(world, "facts_told") else ()
+    return the_world().facts_told(text) or ()
 
 
 def slots_told(records: Sequence[MeaningText], texts: Sequence[str]) -> Scores:

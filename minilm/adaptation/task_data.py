@@ -11,6 +11,8 @@ from minilm.adaptation.encoded import EncodedTask
 from minilm.adaptation.template import Template, usual_template
 from minilm.datasets import Conversation, Record
 from minilm.datasets.pairs import Pair, pairs
+from minilm.datasets.tasks import TASKS
+from minilm.storyworld import StoryWorld
 from minilm.text.tokenizer import BPETokenizer
 
 Data = str | Path | Sequence[Any]
@@ -58,8 +60,15 @@ def task_from(
     records = tuple(training[:n_train])
     if not records:
         raise ValueError(f"{name} holds no record: there is nothing to tune on")
-    template = template or usual_template(records[0])
-    return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template, name)
+    usual = usual_template(records[0])
+    law = law_of(data, dials) if held_out is None and template in (None, usual) else None
+    return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template or usual, name, law)
+
+
+def law_of(data: Data, dials: Mapping[str, Any]) -> StoryWorld | None:
+    """The world whose documents the dev split of a task is; None for data of which no such world is known."""
+    task = TASKS.get(data) if isinstance(data, str) else None
+    return None if task is None else task(**dials).law("dev")
 
 
 def splits(data: Data, n_train: int, n_held_out: int, options: Mapping[str, Any]) -> tuple[Any, Any]:

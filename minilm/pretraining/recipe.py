@@ -13,7 +13,7 @@ from minilm.training import TrainingConfig
 class Recipe:
     """All that decides a pretraining run; equal recipes give equal models on a CPU."""
 
-    data: str = "storyworld"
+    data: str = "stories"
     """A world from `WORLD_OF`, a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
     n_story: int = 50_000
     """Documents to learn from; unused by other data."""
@@ -54,19 +54,19 @@ class Recipe:
         return replace(self, **{"training": replace(self.training, **rest), **own})
 
 
-WORLD_OF = {"storyworld": "stories", "documents": "documents"}
+WORLD_OF = {"storyworld": "documents", "documents": "documents", "stories": "stories"}
 """Names of data that are drawn from a world -> that world, as `StoryWorld` knows it."""
 STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 
 RECIPES: dict[str, Recipe] = {
     "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),
-    "bundled": Recipe(
+    "stories": Recipe(
         n_story=150_000,
         context_length=256,
         batch_size=8,
         training=TrainingConfig(steps=16_000, evaluate_every=2000, **STORY_RATES),
     ),
-    "documents": Recipe(
+    "bundled": Recipe(
         data="documents",
         n_story=300_000,
         n_held_out=600,
@@ -102,4 +102,4 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 """Recipes by name: three minutes on two CPU cores ("lesson", "shakespeare"), the checkpoints that come with the course
-("bundled": data/storyworld, "documents": data/documents), and a run that only proves that all is well ("smoke")."""
+("bundled": data/storyworld, "stories": data/stories), and a run that only proves that all is well ("smoke")."""

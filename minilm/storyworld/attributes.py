@@ -8,6 +8,7 @@ h = 1 and the walk is free.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from minilm.storyworld.automaton import Automaton, Branch, Differ, End, Mark, Node, Recall, Say, Told, Write
@@ -69,6 +70,49 @@ class Condition:
         if isinstance(node, Say):
             return sum(p * self.after(node, i).chance for p, i in zip(node.chances, node.pool, strict=True))
         return self.after(node, -1).chance
+
+
+def priors(automaton: Automaton) -> dict[str, dict[str, float]]:
+    """For every attribute, the values that documents have, each with its exact share: one pass, and one for each keyword."""
+    shares: dict[str, dict[str, float]] = {"kind": {}, "keyword": {}, "ending": {}, "plot": {}, HERO: {}}
+    hero = automaton.slots.index(HERO)
+    for node, mass, first in _masses(automaton, hero):
+        if isinstance(node, End):
+            for name in ("kind", "ending", "plot"):
+                value = getattr(node, name)
+                shares[name][value] = shares[name].get(value, 0.0) + mass
+        elif isinstance(node, Say) and node.slot == hero:
+            for filler, chance in zip(node.pool, node.chances, strict=True):
+                shares[HERO][filler] = shares[HERO].get(filler, 0.0) + first * chance
+    fillers = automaton.grammar.slots[HERO].fillers
+    shares[HERO] = {fillers[i].text: share for i, share in shares[HERO].items() if share}
+    shares["keyword"] = {
+        word: Condition(automaton, "keyword", word).prior for word in automaton.grammar.keywords
+    }
+    order = possible_values(automaton)
+    return {name: {v: shares[name][v] for v in order[name] if shares[name].get(v)} for name in order}
+
+
+def _masses(automaton: Automaton, hero: int) -> Iterator[tuple[Node, float, float]]:
+    """(node, P(a document passes it), P(it does, and has not named its hero before)), each after all that lead to it."""
+    passes, unnamed = [0.0] * (automaton.root + 1), [0.0] * (automaton.root + 1)
+    passes[automaton.root] = unnamed[automaton.root] = 1.0
+    for index in range(automaton.root, -1, -1):
+        node, mass, first = automaton.nodes[index], passes[index], unnamed[index]
+        if not mass:
+            continue
+        yield node, mass, first
+        named = isinstance(node, Say) and node.slot == hero
+        ways = (
+            zip(*node, strict=True)
+            if isinstance(node, Branch)
+            else ()
+            if isinstance(node, End)
+            else [(1.0, node.next)]
+        )
+        for chance, following in ways:
+            passes[following] += mass * chance
+            unnamed[following] += 0.0 if named else first * chance
 
 
 def possible_values(automaton: Automaton) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from minilm.storyworld.attributes import Condition, possible_values
+from minilm.storyworld.attributes import Condition, possible_values, priors
 from minilm.storyworld.automaton import Automaton
 from minilm.storyworld.compiling import compile_documents
 from minilm.storyworld.documents import STORY, Kind, plain_kinds
@@ -18,10 +18,10 @@ from minilm.storyworld.reading import Facts, Reader, Reading
 from minilm.storyworld.sampling import Sampler, Story
 from minilm.storyworld.yaml_nodes import read_file
 
-GRAMMAR = Path(__file__).with_name("grammar.yaml")
+GRAMMAR = Path(__file__).with_name("documents.yaml")
 """The grammar of the course; a teacher may edit it or pass another to `StoryWorld`."""
-WORLDS = {"stories": GRAMMAR, "documents": GRAMMAR.with_name("documents.yaml")}
-"""The worlds that come with the course: plain stories, and a larger one of documents of many kinds."""
+WORLDS = {"documents": GRAMMAR, "stories": GRAMMAR.with_name("stories.yaml")}
+"""The worlds that come with the course: documents of many kinds, and a smaller one of plain stories."""
 
 TOO_LONG = (
     "its longest story has too many words and scenes in a row, or brackets in brackets: make it shorter"
@@ -35,7 +35,7 @@ class StoryWorld:
     """All documents of a grammar, each with its exact probability; `only("story")` has the plain stories alone.
 
     Args:
-        path: a grammar file, or a name from `WORLDS`; by default "stories".
+        path: a grammar file, or a name from `WORLDS`; by default "documents".
 
     Raises:
         GrammarError: the grammar cannot be told; the message names the line.
@@ -160,10 +160,11 @@ class StoryWorld:
 
     def attributes(self) -> dict[str, dict[str, float]]:
         """For every attribute, the values it may take, each with the exact share of documents that have it."""
-        return {
-            name: {value: prior for value in values if (prior := self._condition(name, value).prior) > 0}
-            for name, values in possible_values(self.automaton).items()
-        }
+        return {name: dict(values) for name, values in self._priors.items()}
+
+    @cached_property
+    def _priors(self) -> dict[str, dict[str, float]]:
+        return priors(self.automaton)
 
     def count_stories(self) -> int:
         """The exact number of derivations of plain stories; of distinct texts too, unless two derivations write the same."""

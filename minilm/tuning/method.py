@@ -79,7 +79,7 @@ class Method(ABC):
     published: ClassVar[dict[str, Any]] = {}
     """Training settings of the paper, for models of GPT-2's size."""
     suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-2}
-    """Training settings for the bundled base: the best of `benchmarks/results/rates.json`."""
+    """Training settings for the bundled base; `benchmarks/rates.py` compares rates."""
 
     @abstractmethod
     def build(self, base: MiniLM) -> Attachment:
@@ -100,8 +100,8 @@ class Method(ABC):
     def recipe(self, *, paper: bool = False, **changes: Any) -> TrainingConfig:
         """Training settings that learn on a small base in any number of steps; any of them may be changed.
 
-        The rate is the one that `benchmarks/rates.py` found best on the bundled base, far above what suits a model of
-        GPT-2's size, and it is reached after a tenth of the steps.
+        The rate suits the bundled base, far above what suits a model of GPT-2's size, and it is reached after a tenth of
+        the steps.
 
         Args:
             paper: the published settings instead, with their own warm-up (often 500 steps).

@@ -17,7 +17,7 @@ from minilm.storyworld.oracle import Oracle
 
 @pytest.fixture(scope="module")
 def world() -> StoryWorld:
-    return task.the_world()
+    return task.the_world().only("story")
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,8 @@ def test_labels_follow_from_what_the_premise_mentions(pairs):
     """What is said and follows, or denied and ruled out, names its object in the premise; all else must not."""
     for pair in pairs:
         negated = "did not" in pair.hypothesis
-        mentions = words(pair.hypothesis)[-1] in words(pair.premise)
+        stem = words(pair.hypothesis)[-1][:-1]  # who won a medal for surfing learned to surf
+        mentions = any(word.startswith(stem) for word in words(pair.premise))
         if pair.label != 1 and negated == (pair.label == 2) and "as a present" not in pair.hypothesis:
             assert mentions, pair
         assert pair.hypothesis.split()[0] in pair.premise

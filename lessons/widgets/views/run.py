@@ -26,6 +26,12 @@ class Run:
     """The last record of an earlier part of the run."""
     hint: str = ""
     """How to stop it, shown while it runs."""
+    number: int = 0
+    """Decides its color; runs are numbered as they start, and keep their number when others are deleted."""
+    scored_by: str = ""
+    """What `scores` say, such as "objects told"; empty for runs without scores."""
+    scores: list[tuple[int, float]] = field(default_factory=list)
+    """Step and score from 0 to 1 at each evaluation."""
 
     @property
     def step(self) -> int:
@@ -46,6 +52,11 @@ class Run:
     def held_out_loss(self) -> float | None:
         """Loss of the last evaluation on held-out text, in nats per token."""
         return self.held_out[-1][1] if self.held_out else None
+
+    @property
+    def score(self) -> float | None:
+        """The score at the last evaluation, from 0 to 1."""
+        return self.scores[-1][1] if self.scores else None
 
     @property
     def seconds_left(self) -> float | None:

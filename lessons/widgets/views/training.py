@@ -29,24 +29,26 @@ def training_view(
     floor: float | None = None,
     title: str = "Training",
     *,
+    chosen: Run | None = None,
     before: Markup | None = None,
     after: Markup | None = None,
 ) -> Markup:
-    """The dashboard: the newest run in full, older ones as curves and as rows of a table.
+    """The dashboard: one run in full, the others as curves and as rows of a table.
 
     Args:
         runs: oldest first.
         floor: entropy of the text in nats per token: the lowest possible held-out loss.
-        before, after: shown above the newest run, and below the table of all runs.
+        chosen: the run that is shown in full; None is the newest.
+        before, after: shown above that run, and below the table of all runs.
     """
-    run = runs[-1] if runs else Run(name="")
+    run = chosen or (runs[-1] if runs else Run(name=""))
     parts = [
         _head(run, title),
         before,
         _progress(run),
         _figures(run, floor),
-        tag("div", _loss(runs, floor), _samples(run), class_="columns"),
-        tag("div", *_small(run, len(runs) - 1), class_="smalls") if run.records else None,
+        tag("div", _loss(runs, run, floor), _samples(run), class_="columns"),
+        tag("div", *_small(run), class_="smalls") if run.records else None,
         _table(runs, floor) if len(runs) > 1 else None,
         after,
     ]
@@ -92,6 +94,7 @@ def _figures(run: Run, floor: float | None) -> Markup:
         (number(run.held_out_loss, 4), "held-out loss", "nats per token"),
         (number(run.train_loss, 4), "training loss", "nats per token"),
         *([(percent(run.excess(floor)), "above the floor", "held-out loss")] if floor else []),
+        *([(percent(run.score), run.scored_by, "of held-out examples")] if run.scored_by else []),
         (number(perplexity), "perplexity", "effective choices"),
         (number(run.tokens_per_second), "speed", "tokens per second"),
     ])  # fmt: skip
@@ -99,23 +102,24 @@ def _figures(run: Run, floor: float | None) -> Markup:
 
 def _keys(runs: Sequence[Run]) -> list[tuple[str, str]]:
     if len(runs) > 1:
-        return [(series(i), run.name) for i, run in enumerate(runs)]
-    return [(series(0), "held-out text"), (_pale(series(0)), "training batches")]
+        return [(series(run.number), run.name) for run in runs]
+    color = series(runs[0].number if runs else 0)
+    return [(color, "held-out text"), (_pale(color), "training batches")]
 
 
 def _pale(color: str) -> str:
     return f"color-mix(in oklab,{color} 45%,var(--mlm-paper))"
 
 
-def _loss(runs: Sequence[Run], floor: float | None) -> Markup:
-    lines = [line for i, run in enumerate(runs) for line in _loss_lines(run, series(i), alone=len(runs) == 1)]
+def _loss(runs: Sequence[Run], chosen: Run, floor: float | None) -> Markup:
+    lines = [line for run in runs for line in _loss_lines(run, series(run.number), alone=len(runs) == 1)]
     shown = [value for line in lines for value in (smooth(line.y) if line.kind == "faint" else line.y)]
     x = _steps(max([run.steps for run in runs if run.steps], default=100))
     y = axis_for(shown, log=True, include=[floor] if floor else [])
     levels = [(floor, f"entropy floor {number(floor)}")] if floor else []
     label = f"Loss over steps, {', '.join(describe(run, floor) for run in runs) or 'nothing yet'}"
     return chart(lines, x, y, label, title="Loss in nats per token, over steps", keys=_keys(runs), levels=levels,
-                 readouts=_readouts(runs[-1]) if runs else ())  # fmt: skip
+                 readouts=_readouts(chosen) if runs else ())  # fmt: skip
 
 
 def _loss_lines(run: Run, color: str, alone: bool) -> list[Line]:
@@ -143,20 +147,28 @@ def _readouts(run: Run) -> list[tuple[float, str]]:
     return readouts
 
 
-def _small(run: Run, index: int) -> list[Markup]:
-    """Learning rate, gradient norm and speed of the newest run."""
+def _small(run: Run) -> list[Markup]:
+    """Learning rate, gradient norm, speed and score of a run."""
     steps = [record.step for record in run.records]
     quantities = (
         ("learning rate", [r.learning_rate for r in run.records], False),
         ("gradient norm", [r.gradient_norm for r in run.records], True),
         ("tokens per second", [r.tokens_per_second for r in run.records], False),
     )
-    x = _steps(run.steps)
-    return [
-        chart([Line(*(points := thin(steps, values)), series(index))], x, _small_axis(points[1], log),
+    x, color = _steps(run.steps), series(run.number)
+    charts = [
+        chart([Line(*(points := thin(steps, values)), color)], x, _small_axis(points[1], log),
               f"{name} over steps, now {number(values[-1])}", title=name, small=True)
         for name, values, log in quantities
     ]  # fmt: skip
+    return [*charts, _scores(run, x, color)] if run.scores else charts
+
+
+def _scores(run: Run, x: Axis, color: str) -> Markup:
+    """The score at each evaluation, on an axis from 0 to 1."""
+    line = Line([step for step, _ in run.scores], [score for _, score in run.scores], color, "dots")
+    label = f"{run.scored_by} over steps, now {percent(run.score)}"
+    return chart([line], x, Axis(0.0, 1.0), label, title=run.scored_by, small=True)
 
 
 def _steps(steps: int) -> Axis:
@@ -189,14 +201,17 @@ def _sample(made: EvaluationRecord, element: str) -> Markup:
 
 def _table(runs: Sequence[Run], floor: float | None) -> Markup:
     losses = ("training loss", "held-out loss", *(["above floor"] if floor else []))
-    rows = (row(_cells(index, run, floor)) for index, run in enumerate(runs))
+    scored = next((run.scored_by for run in runs if run.scored_by), "")
+    losses = (*losses, *([scored] if scored else []))
+    rows = (row(_cells(run, floor, bool(scored))) for run in runs)
     return table(("run", "parameters", "steps", *losses, "time"), rows)
 
 
-def _cells(index: int, run: Run, floor: float | None) -> list[Markup | str]:
-    key = tag("i", class_="swatch", style=f"background:{series(index)}")
+def _cells(run: Run, floor: float | None, scored: bool) -> list[Markup | str]:
+    key = tag("i", class_="swatch", style=f"background:{series(run.number)}")
     name = tag("span", key, run.name, tag("span", f" {run.settings}", class_="quiet"))
     losses = (number(run.train_loss, 4), number(run.held_out_loss, 4))
     excess = [percent(run.excess(floor))] if floor else []
+    score = [percent(run.score)] if scored else []
     seconds = run.records[-1].seconds if run.records else None
-    return [name, f"{run.n_parameter:,}", f"{run.step:,}", *losses, *excess, duration(seconds)]
+    return [name, f"{run.n_parameter:,}", f"{run.step:,}", *losses, *excess, *score, duration(seconds)]

@@ -31,8 +31,8 @@ class Cost:
 class Reached:
     """A run's result, as a point of the chart."""
 
-    index: int
-    """Index of the run, which gives it its color."""
+    number: int
+    """Of the run, which gives it its color."""
     name: str
     """Name of the run."""
     stored: int
@@ -68,7 +68,7 @@ def quality_chart(reached: Sequence[Reached]) -> Markup | None:
     if len(reached) < 2:
         return None
     ranked = sorted(reached, key=lambda each: each.stored)
-    marks = [Mark(each.stored, each.loss, each.name, series(each.index)) for each in ranked]
+    marks = [Mark(each.stored, each.loss, each.name, series(each.number)) for each in ranked]
     x = axis_for([each.stored for each in ranked], log=True)
     y = axis_for([each.loss for each in ranked])
     names: dict[int, list[str]] = defaultdict(list)

@@ -13,18 +13,18 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 
 from minilm.datasets.records import StoryDocument, Triple
 from minilm.datasets.tasks.task import Task, the_world
 from minilm.storyworld import Story, StoryWorld
+from minilm.storyworld.documents import STORY, elements
 
 
 @dataclass(frozen=True)
 class StoryDocuments(Task):
     """A prompt and its target, as documents of one kind have them."""
 
-    world: StoryWorld = field(default_factory=partial(the_world, "documents"))
+    world: StoryWorld = field(default_factory=the_world)
     """Where the documents come from; a world that has kinds of them."""
     kind: str = "facts first"
     """The kind of document; `world.kinds` lists them."""
@@ -42,6 +42,10 @@ class StoryDocuments(Task):
         """The world of this kind and notation alone."""
         return self.world.only(self.kind, notation=self.notation, **dict(self.changes))
 
+    def law(self, split: str) -> StoryWorld:
+        """The same world: examples are its documents."""
+        return self.drawn_from
+
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[StoryDocument]:
         """The document, cut in two."""
         document = stories[0]
@@ -49,5 +53,11 @@ class StoryDocuments(Task):
         yield StoryDocument(document.prompt, document.target, facts, self.kind)
 
     def own_text(self, example: StoryDocument) -> str:
-        """The prompt, which documents of different splits may share."""
-        return example.prompt
+        """The prompt, which documents of different splits may share; the target where prompts are few, such as moods."""
+        return example.target if self.asks_for_stories else example.prompt
+
+    @property
+    def asks_for_stories(self) -> bool:
+        """Whether a story is written after a prompt that tells nothing of it but a word or two."""
+        kind = self.world.grammar.kinds[self.kind]
+        return not kind.has("facts") and all(elements(each)[-1] == STORY for each in kind.notations.values())

@@ -14,7 +14,10 @@ from itertools import combinations
 
 from minilm.datasets.records import KeywordStory
 from minilm.datasets.tasks.task import Task, at_least
-from minilm.storyworld import Story
+from minilm.storyworld import Story, StoryWorld
+
+KIND, NOTATION = "keyword first", "equals"
+"""The documents of which the examples are a part; the notation is held out of pretraining."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class KeywordStories(Task):
             raise ValueError(
                 f"keywords must be some of {', '.join(known)}, as a tuple, got {self.keywords!r}"
             )
+
+    def law(self, split: str) -> StoryWorld | None:
+        """A keyword and then a story with it; None where several are asked for, or only some of them."""
+        if KIND not in self.world.grammar.kinds or self.count > 1 or self.keywords:
+            return None
+        return self.world.only(KIND, notation=NOTATION)
 
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[KeywordStory]:
         """One example for every choice of `count` keywords that the story contains."""

@@ -106,7 +106,7 @@ def sentence(text: str) -> str:
 
 def relations(world: StoryWorld) -> Mapping[str, Relation]:
     """Relation, or relation and slot of the object, -> how it is said; the course's where a grammar has none."""
-    return world.grammar.relations or the_world("documents").grammar.relations
+    return world.grammar.relations or the_world().grammar.relations
 
 
 @cache

@@ -27,7 +27,7 @@ PATIENCE = 5_000
 
 
 @cache
-def the_world(name: str = "stories") -> StoryWorld:
+def the_world(name: str = "documents") -> StoryWorld:
     """A world that comes with the course, read once."""
     return StoryWorld(name)
 
@@ -55,6 +55,13 @@ class Task(ABC):
     def drawn_from(self) -> StoryWorld:
         """The world that examples are made from: the plain stories."""
         return self.world.only("story")
+
+    def law(self, split: str) -> StoryWorld | None:
+        """The world whose documents, cut where the target begins, are the examples of a split; None where none is known.
+
+        An oracle of this world gives the floor of the task; see `minilm.adaptation.known_truth`.
+        """
+        return None
 
     @property
     def group(self) -> int:

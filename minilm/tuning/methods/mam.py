@@ -19,6 +19,7 @@ class MAM(Method):
     name: ClassVar[str] = "mam"
     acts_at: ClassVar[str] = "memory, mlp"
     published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
     length: int = 8
     """Slots of the prefix; 30 for summarisation in the paper."""
@@ -30,6 +31,8 @@ class MAM(Method):
     """As for `Prefix`."""
     hidden: int = 800
     """Width of the prefix's network."""
+    init: str | tuple[int, ...] = "vocabulary"
+    """As for `Prefix`."""
 
     def __post_init__(self) -> None:
         self.prefix, self.adapter  # noqa: B018 - to be validated now
@@ -37,7 +40,7 @@ class MAM(Method):
     @property
     def prefix(self) -> Prefix:
         """The part in attention."""
-        return Prefix(self.length, self.reparameterize, self.hidden)
+        return Prefix(self.length, self.reparameterize, self.hidden, self.init)
 
     @property
     def adapter(self) -> ParallelAdapter:
@@ -45,7 +48,7 @@ class MAM(Method):
         return ParallelAdapter(self.bottleneck, self.scale)
 
     def as_stored(self) -> MAM:
-        return replace(self, reparameterize=False)
+        return replace(self, reparameterize=False, init="random")
 
     def build(self, base: MiniLM) -> Combination:
         return Combination({"prefix": self.prefix.build(base), "adapter": self.adapter.build(base)})

@@ -40,6 +40,7 @@ class Prefix(Method):
     name: ClassVar[str] = "prefix"
     acts_at: ClassVar[str] = "memory"
     published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "warmup_steps": 0}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
     length: int = 8
     """l, slots in every layer."""
@@ -47,15 +48,16 @@ class Prefix(Method):
     """Train the network that produces keys and values, not these themselves."""
     hidden: int = 512
     """Width of that network."""
-    init: str | tuple[int, ...] = "random"
-    """"random", or the ids of `length` tokens: their keys and values in the frozen model are the start."""
+    init: str | tuple[int, ...] = "vocabulary"
+    """Whose keys and values in the frozen model are the start: "vocabulary" (tokens drawn at random), or the ids of `length`
+    tokens. "random" starts from noise, which draws attention away from the text before anything is learnt."""
     shift_positions: bool = False
     """True numbers the text from l on, as if the slots were tokens (the reference does, and peft); False, from 0."""
     fit_steps: int = 500
     """Steps to fit the network to the keys and values of `init`."""
 
     def __post_init__(self) -> None:
-        check_virtual_tokens(self.length, self.init, ("random",))
+        check_virtual_tokens(self.length, self.init, ("random", "vocabulary"))
         whole("hidden", self.hidden, least=1)
         whole("fit_steps", self.fit_steps, least=0)
         flag("reparameterize", self.reparameterize)
@@ -76,9 +78,7 @@ class PrefixAttachment(Attachment):
         shape = base.config
         self.shape = (shape.n_layer, 2, shape.n_head, settings.length, shape.head_size)
         self.position_offset = settings.length if settings.shift_positions else 0
-        start = (
-            None if isinstance(settings.init, str) else keys_and_values(base, token_ids(settings.init, base))
-        )
+        start = first_keys_and_values(base, settings)
         self.network = PrefixNetwork(self.shape, settings.hidden) if settings.reparameterize else None
         if self.network is None:
             self.slots = nn.Parameter(torch.empty(self.shape).normal_(std=0.02) if start is None else start)
@@ -142,6 +142,17 @@ class PrefixNetwork(nn.Module):
             optimizer.zero_grad()
             (self() - target).square().mean().backward()
             optimizer.step()
+
+
+def first_keys_and_values(base: MiniLM, settings: Prefix) -> Tensor | None:
+    """Where keys and values (L, 2, H, l, p) start; None for noise, and for a base without memory or with a short context."""
+    if settings.init == "random" or base.device.type == "meta":
+        return None
+    if settings.init == "vocabulary" and settings.length > base.config.context_length:
+        return None
+    if settings.init == "vocabulary":
+        return keys_and_values(base, torch.randint(base.config.vocab_size, (settings.length,)))
+    return keys_and_values(base, token_ids(settings.init, base))
 
 
 @torch.no_grad()

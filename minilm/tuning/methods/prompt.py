@@ -30,6 +30,7 @@ class Prompt(Method):
     name: ClassVar[str] = "prompt"
     acts_at: ClassVar[str] = "embedding"
     published: ClassVar[dict[str, Any]] = {"learning_rate": 0.3, "warmup_steps": 500, "weight_decay": 1e-5}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1.0}
 
     length: int = 8
     """Virtual tokens before the text."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class Side(Method):
 
     name: ClassVar[str] = "side"
     acts_at: ClassVar[str] = "logits"
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-1}
 
     d_model: int = 64
     """Width of the side network."""

@@ -55,7 +55,7 @@ def test_samples_come_newest_first_and_escaped(read):
 
 def test_several_runs_are_overlaid_and_listed(read):
     runs = [a_run(state="finished"), a_run(loss=1.5, state="stopped", settings="width <64>")]
-    runs[1].name = "run 2"
+    runs[1].name, runs[1].number = "run 2", 1
     page = read(training_view(runs, floor=1.0))
     assert page.tags.count("tr") == 3
     assert "width <64>" in page.text
