@@ -520,7 +520,10 @@ def shares(ids: torch.Tensor) -> torch.Tensor:
 
 
 # %%
-texts = [tok.encode("<|endoftext|>" + each.text)[: model.window] for each in StoryWorld("stories").sample(20, seed=4)]
+texts = [
+    tok.encode("<|endoftext|>" + each.text)[: model.window]
+    for each in StoryWorld("stories").sample(20, seed=4)
+]
 counted = torch.stack([shares(torch.tensor(text)) for text in texts]).nanmean(dim=0)
 names = [f"{layer + 1}.{head + 1}" for layer in range(shape.n_layer) for head in range(shape.n_head)]
 kinds = list(kinds_of(tokens[0]))

@@ -70,7 +70,13 @@ def test_no_held_out_notation_has_a_dead_token(kind, notation, tokenizer, occurr
     assert not rare_tokens(pairs, tokenizer, occurrences)
 
 
-TASKS = ["storyworld-triples", "storyworld-keywords", "storyworld-questions", "storyworld-sentiment", "storyworld-entailment"]
+TASKS = [
+    "storyworld-triples",
+    "storyworld-keywords",
+    "storyworld-questions",
+    "storyworld-sentiment",
+    "storyworld-entailment",
+]
 
 
 @pytest.mark.parametrize("name", TASKS)

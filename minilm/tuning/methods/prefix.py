@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -152,7 +152,7 @@ def first_keys_and_values(base: MiniLM, settings: Prefix) -> Tensor | None:
         return None
     if settings.init == "vocabulary":
         return keys_and_values(base, torch.randint(base.config.vocab_size, (settings.length,)))
-    return keys_and_values(base, token_ids(settings.init, base))
+    return keys_and_values(base, token_ids(cast(tuple[int, ...], settings.init), base))
 
 
 @torch.no_grad()
