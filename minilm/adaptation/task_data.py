@@ -61,7 +61,7 @@ def task_from(
     if not records:
         raise ValueError(f"{name} holds no record: there is nothing to tune on")
     usual = usual_template(records[0])
-    law = law_of(data, dials) if held_out is None and template in (None, usual) else None
+    law = law_of(data, options) if held_out is None and template in (None, usual) else None
     return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template or usual, name, law)
 
 
