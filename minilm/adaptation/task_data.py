@@ -65,10 +65,10 @@ def task_from(
     return EncodedTask(records, tuple(judged[:n_held_out]), tokenizer, template or usual, name, law)
 
 
-def law_of(data: Data, dials: Mapping[str, Any]) -> StoryWorld | None:
+def law_of(data: Data, options: Mapping[str, Any]) -> StoryWorld | None:
     """The world whose documents the dev split of a task is; None for data of which no such world is known."""
     task = TASKS.get(data) if isinstance(data, str) else None
-    return None if task is None else task(**dials).law("dev")
+    return None if task is None else task(**options).law("dev")
 
 
 def splits(data: Data, n_train: int, n_held_out: int, options: Mapping[str, Any]) -> tuple[Any, Any]:
