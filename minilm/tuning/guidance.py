@@ -8,7 +8,7 @@ have it do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import overload
+from typing import cast, overload
 
 from minilm.model.passes import Under, conditions
 from minilm.system.checks import number
@@ -41,7 +41,7 @@ class Strength:
         if attachment is None:
             return self
         turned = (factor for each, factor in conditions().factors if each is attachment)
-        return next(turned, float(getattr(attachment, self.slot)))
+        return next(turned, cast(float, getattr(attachment, self.slot)))
 
     def __set__(self, attachment: object, value: float) -> None:
         setattr(attachment, self.slot, check_strength(value))
