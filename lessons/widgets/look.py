@@ -9,6 +9,7 @@ from ipywidgets import Tab
 
 from lessons.widgets.attention_explorer import AttentionExplorer
 from lessons.widgets.lens_explorer import LensExplorer
+from lessons.widgets.model_explorer import LanguageModel
 from lessons.widgets.playground import Playground
 from lessons.widgets.shift_explorer import ShiftExplorer
 from minilm import MiniLM
@@ -50,7 +51,8 @@ def look(base: MiniLM, tuned: TunedModel, name: str, task: EncodedTask) -> Tab:
     Args:
         name: what the tuned model is called.
     """
-    record, both = task.held_out[0], {name: tuned, "base": base}
+    record = task.held_out[0]
+    both: dict[str, LanguageModel] = {name: tuned, "base": base}
     prompt = task.template.prompt(record)
     text = prompt + task.template.target(record)
     explorers = {

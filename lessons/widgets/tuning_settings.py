@@ -45,19 +45,22 @@ class TuningSettings:
         return " · ".join([self.method, *own, f"rate {self.rate:.2g}"])
 
 
-RATES = {
-    "fine-tuning": 3e-3,
-    "bitfit": 1e-2,
-    "prompt": 1e-1,
-    "prefix": 1e-2,
-    "lora": 2e-2,
-    "adapter": 1e-2,
-    "parallel-adapter": 3e-2,
-    "mam": 2e-2,
-    "inducer": 3e-2,
-    "mam-inducer": 3e-2,
-}
-"""Method -> a learning rate that suits small models; the papers' rates are for models a hundred times as large."""
+NAMES = (
+    "fine-tuning",
+    "bitfit",
+    "prompt",
+    "prefix",
+    "lora",
+    "adapter",
+    "parallel-adapter",
+    "mam",
+    "inducer",
+    "mam-inducer",
+)
+"""The methods that the lab offers."""
+
+RATES = {name: METHODS[name]().recipe().learning_rate for name in NAMES}
+"""Method -> the learning rate of its recipe."""
 
 FIXED: dict[str, dict[str, float]] = {
     "prefix": {"hidden": 128},

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tyro.conf import Positional
 
-if TYPE_CHECKING:
-    from minilm.adaptation.task_model import TaskModel
+from minilm.adaptation.task_model import TaskModel
 
 SHOWN = 3
 """Held-out prompts that are answered at the end."""
@@ -42,12 +41,16 @@ def tune(
     from minilm.adaptation.tune import tune as tuned_on
     from minilm.checkpoints.folders import load_pretrained
     from minilm.system.devices import flush_denormals
+    from minilm.training.run_folder import check_writable
+    from minilm.tuning.saving import check_folder
 
     flush_denormals()
+    if out is not None:
+        check_folder(out)
+        check_writable(out)
     base, tokenizer = load_pretrained(model)
-    settings: dict[str, Any] = {} if learning_rate is None else {"learning_rate": learning_rate}
-    if columns is not None:
-        settings["columns"] = columns
+    given = {"learning_rate": learning_rate, "columns": columns}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     tuned = tuned_on(base, tokenizer, method.split("+"), data, steps=steps, seed=seed, folder=run, **settings)
     print(tuned.report())
     print(*samples(tuned), sep="\n")

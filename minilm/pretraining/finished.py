@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from minilm.pretraining.recipe import WORLD_OF, Recipe
 from minilm.storyworld.world import WORLDS
 from minilm.system.content_digests import MARK
 from minilm.system.devices import resolve_device
+from minilm.system.json_files import parse_json
 from minilm.training import TrainingConfig
 from minilm.training.identity import describe_difference, settings_identity
 
@@ -48,7 +48,7 @@ def read_making(folder: Path) -> dict[str, Any] | None:
     try:
         card = (folder / "README.md").read_text(encoding="utf-8")
         [block] = re.findall(r"^```json\n(.*?)^```", card, flags=re.DOTALL | re.MULTILINE)
-        making = json.loads(block)
+        making = parse_json(block)
     except (OSError, ValueError):
         return {}
     return making if isinstance(making, dict) and isinstance(making.get("training"), dict) else {}

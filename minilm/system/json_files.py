@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from minilm.system.errors import CheckpointError
+
+DEEPEST = 100
+"""Lists and objects within each other. Far more could be read, but not printed in a message from a deeper place."""
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -16,10 +18,24 @@ def parse_json(text: str | bytes) -> Any:
     Raises:
         ValueError: it is not JSON, not UTF-8, nested too deep, or holds an integer of too many digits.
     """
+    text = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
-        return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+        content = json.loads(text)
+        too_deep = text.count("[") + text.count("{") > DEEPEST and _is_too_deep(content)
     except RecursionError:
-        raise ValueError(f"it is nested more than about {sys.getrecursionlimit()} deep") from None
+        too_deep = True
+    if too_deep:
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return content
+
+
+def _is_too_deep(tree: Any) -> bool:
+    """Whether more than `DEEPEST` lists and objects stand within each other."""
+    level = [tree]
+    for _ in range(DEEPEST):
+        nests = [each for each in level if isinstance(each, list | dict)]
+        level = [part for each in nests for part in (each.values() if isinstance(each, dict) else each)]
+    return any(isinstance(each, list | dict) for each in level)
 
 
 def read_json(path: Path) -> dict[str, Any]:

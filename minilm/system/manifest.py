@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ FORMAT = 1
 """The manifest's version; a newer minilm may write a higher one."""
 MOST_BYTES = 1 << 20
 """The seal must be among these."""
+CLOCK_TICK = 50_000_000
+"""Nanoseconds; files changed within less of each other may bear the same time."""
 IF_WANTED = f"if you changed it on purpose, delete {MANIFEST} beside it, and nothing is compared"
 
 
@@ -33,14 +36,22 @@ class Entry:
 
     bytes: int
     sha256: str
+    modified: int | None = None
+    """Time of its last change, in nanoseconds; None if a change right afterwards could bear the same."""
 
     def matches(self, path: Path) -> bool:
-        """Whether there is a regular file with this content; a link does not count."""
+        """Whether a regular file that was written so stands there; a link does not count.
+
+        One with the size and the time of last change that it was written with need not be read: whoever changes a file,
+        changes its time. A copy has another time, and is read.
+        """
         try:
             about = path.lstat()
         except FileNotFoundError:
             return False
-        return stat.S_ISREG(about.st_mode) and about.st_size == self.bytes and sha256_of(path) == self.sha256
+        if not stat.S_ISREG(about.st_mode) or about.st_size != self.bytes:
+            return False
+        return about.st_mtime_ns == self.modified or sha256_of(path) == self.sha256
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
     """The manifest that a file with an intact seal holds; anybody may have sealed it."""
     try:
         files = {
-            name: Entry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in content["files"].items()
+            name: Entry(int(entry["bytes"]), str(entry["sha256"]), entry.get("modified"))
+            for name, entry in content["files"].items()
         }
         manifest = Manifest(str(content["kind"]), files)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -103,9 +115,16 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def manifest_of(folder: Path, kind: str, digests: Mapping[str, str]) -> Manifest:
-    """The manifest of the files of a folder, their SHA-256 given."""
-    files = {name: Entry((folder / name).stat().st_size, digest) for name, digest in digests.items()}
+    """The manifest of files that stand in a folder, their SHA-256 given."""
+    files = {name: _entry((folder / name).stat(), digest) for name, digest in digests.items()}
     return Manifest(kind, files)
+
+
+def _entry(about: os.stat_result, sha256: str) -> Entry:
+    """What is kept of a file; of its time only what no later change can have again."""
+    is_past = time.time_ns() - about.st_mtime_ns > CLOCK_TICK
+    is_exact = about.st_mtime_ns % 1_000_000_000 != 0  # some disks keep whole seconds only
+    return Entry(about.st_size, sha256, about.st_mtime_ns if is_past and is_exact else None)
 
 
 def check_unchanged(folder: Path, names: Iterable[str]) -> None:

@@ -13,16 +13,21 @@ from minilm.system.errors import SaveError
 
 
 def as_path(value: str | os.PathLike[str], name: str = "path") -> Path:
-    """The value as a path.
+    """The value as a path; "~" at its beginning is the home folder, as in a shell.
 
     Raises:
-        ValueError: it is not a text or a path, it is empty, or it holds a NUL character.
+        ValueError: it is not a text or a path, it is empty, it holds a NUL character, or nobody has that home.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise ValueError(f"{name} must be a path, not {value!r}: give a text or a pathlib.Path")
     if not os.fspath(value).strip() or "\0" in os.fspath(value):
         raise ValueError(f"{name} must be the name of a place, not {os.fspath(value)!r}: name one")
-    return Path(value)
+    path = os.path.expanduser(value)
+    if path.startswith("~"):  # else a folder of that very name would be made
+        raise ValueError(
+            f"{name} must be in a home that exists, not {path!r}: write ./{path} for that very name"
+        )
+    return Path(path)
 
 
 def file_to_save(path: str | os.PathLike[str]) -> Path:

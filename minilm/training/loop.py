@@ -70,6 +70,12 @@ def train(
             no number.
     """
     config = config or TrainingConfig()
+    if not hasattr(batches, "batch"):
+        raise ValueError(
+            f"batches must be a batch maker, not {type(batches).__name__}: NextToken(tokens, ...), say"
+        )
+    if stop is not None and not hasattr(stop, "is_set"):
+        raise ValueError(f"stop must be a StopFlag or None, not {stop!r}: set it to stop the run")
     if config.patience and evaluate is None:
         raise ValueError(
             f"patience={config.patience} waits for evaluations, but train was given no `evaluate`"

@@ -22,6 +22,8 @@ from minilm.training.records import TrainingResult
 FILE = "checkpoint.safetensors"
 VERSION = 2
 """The version of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
+REACHED = {"steps": int, "stopped_early": bool, "seconds": float, "bytes": int, "evaluations": int}
+"""What a checkpoint says of its run and of its history."""
 ADVICE = "give this run a folder of its own, or pass resume=False to start again"
 
 
@@ -132,6 +134,9 @@ class Checkpoint:
         if version == 1:
             return old_result(metadata)
         result, mark = metadata["result"], metadata["history"]
+        found = {**result, **{name: mark[name] for name in ("bytes", "evaluations")}}
+        if {name: type(value) for name, value in found.items()} != REACHED or type(mark["steps"]) is not int:
+            raise TypeError(f"{found} is no state of a run")
         self.saved = (result["steps"], mark["evaluations"], result["stopped_early"])
         warn_of_bits(self.path, metadata["bits"], self.bits)
         warn_of_probes(self.run.batches)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from minilm.system.errors import CheckpointError, SaveError
 from minilm.system.locks import try_lock
+from minilm.system.places import as_path
 
 
 @contextmanager
@@ -24,17 +25,18 @@ def run_folder(folder: str | Path | None, owner: bool = True) -> Iterator[Path |
         CheckpointError: another run has it.
     """
     if folder is None or not owner:
-        yield None if folder is None else Path(folder)
+        yield None if folder is None else as_path(folder, "folder")
         return
+    folder = as_path(folder, "folder")
     check_writable(folder)
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     lock = try_lock(Path(os.path.realpath(folder)))
     if lock is None:
         raise CheckpointError(
             f"another run is being trained in {folder}: wait until it ends, or give this one a folder of its own"
         )
     with closing(lock):
-        yield Path(folder)
+        yield folder
 
 
 def check_writable(folder: str | Path) -> None:

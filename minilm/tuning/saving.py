@@ -20,7 +20,7 @@ from torch import Tensor
 from minilm.checkpoints.tensors import fits
 from minilm.model.config import ModelConfig
 from minilm.model.model import MiniLM
-from minilm.system.atomic_folder import atomic_folder
+from minilm.system.atomic_folder import atomic_folder, check_target
 from minilm.system.errors import SaveError
 from minilm.tuning.method import Attachment, Method
 
@@ -59,6 +59,15 @@ def save(tuned: Tuned, folder: str | Path) -> Path:
         (draft / SETTINGS).write_text(about, encoding="utf-8")
         save_file(tensors, draft / WEIGHTS)
     return Path(folder)
+
+
+def check_folder(folder: str | Path) -> None:
+    """Say before the work whether `save` would refuse this folder.
+
+    Raises:
+        ValueError, SaveError: as `save`.
+    """
+    check_target(folder, KIND, [SETTINGS, WEIGHTS])
 
 
 def check_finite(tensors: Mapping[str, Tensor], folder: str | Path) -> None:

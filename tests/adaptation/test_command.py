@@ -7,6 +7,7 @@ import tyro
 
 from minilm import save_pretrained
 from minilm.adaptation.command import tune
+from minilm.system.errors import SaveError
 from minilm.tuning import load
 
 
@@ -52,3 +53,25 @@ def test_bad_input_is_one_error(command, tmp_path):
         command("lorra", tmp_path / "table.csv")
     with pytest.raises(FileNotFoundError, match="no file .*nothing.csv"):
         command("lora", tmp_path / "nothing.csv")
+
+
+def test_a_folder_that_cannot_be_saved_to_is_told_before_any_work(command, tmp_path, monkeypatch):
+    """The name of the method comes too late to be complained of."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "adapter.json").write_text("the reader's own")
+    for folder, complaint in (
+        ("mine", "adapter.json was not written by minilm"),
+        ("model", "holds a saved model"),
+    ):
+        with pytest.raises(SaveError, match=complaint):
+            command("lorra", tmp_path / "nothing.csv", "--out", tmp_path / folder)
+    (tmp_path / "shut").mkdir(mode=0o500)
+    monkeypatch.setattr("tempfile.TemporaryFile", shut)
+    with pytest.raises(SaveError, match="shut cannot be written to"):
+        command("lorra", tmp_path / "nothing.csv", "--out", tmp_path / "shut")
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["adapter.json"]
+
+
+def shut(**_: object) -> None:
+    """What a folder says that nobody may write to."""
+    raise PermissionError(13, "Permission denied")

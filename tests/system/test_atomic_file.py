@@ -16,6 +16,7 @@ from minilm.system import drafts
 from minilm.system.atomic import SaveError, atomic_file
 from minilm.system.drafts import MARK, draft_in
 from minilm.system.locks import try_lock
+from minilm.system.places import folder_to_save
 
 
 def save(path: Path | str, text: str = "new") -> None:
@@ -103,6 +104,22 @@ def test_what_is_not_a_name_is_refused_with_its_value(path: object) -> None:
     with pytest.raises(ValueError, match="path must be .*, not ") as error:
         save(path)
     assert repr(path) in str(error.value)
+
+
+def test_the_home_folder_may_be_written_as_in_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Never does a folder with the name "~" come to be, which is dangerous to remove."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    save("~/file")
+    assert (tmp_path / "home" / "file").is_file()
+    with pytest.raises(SaveError, match="home: it is not a folder for a model"):
+        folder_to_save("~")
+    with pytest.raises(ValueError, match="path must be in a home that exists, not '~nobody-has-this/x'"):
+        save("~nobody-has-this/x")
+    assert os.listdir(tmp_path / "work") == []
 
 
 def dead_draft(parent: Path, name: str = ".minilm-abcd1234.part") -> Path:

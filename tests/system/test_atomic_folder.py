@@ -11,8 +11,10 @@ import pytest
 from foreign_things import fill, record
 
 from minilm.system import atomic_folder as module
+from minilm.system import manifest as manifest_module
 from minilm.system.atomic_folder import atomic_folder, check_target, read_folder
 from minilm.system.commits import COMMIT
+from minilm.system.digests import sha256_of
 from minilm.system.errors import CheckpointError, SaveError
 from minilm.system.locks import locked
 from minilm.system.manifest import MANIFEST, read_manifest
@@ -82,6 +84,48 @@ def test_a_file_that_was_changed_since_is_the_readers(tmp_path: Path) -> None:
     save(tmp_path / "m", "second")
     assert (tmp_path / "m" / "card").read_text() == "improved by the reader"
     assert read_manifest(tmp_path / "m").files.keys() == {"one", "two"}
+
+
+def test_files_that_kept_their_time_are_known_without_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, reads = tmp_path / "m", []
+    monkeypatch.setattr(manifest_module, "CLOCK_TICK", -1)
+    monkeypatch.setattr(manifest_module, "sha256_of", lambda path: reads.append(path.name) or sha256_of(path))
+    save(folder)
+    save(folder, "2nd")
+    assert reads == []
+    about = (folder / "one").stat()
+    (folder / "one").write_text("one: 2nd")  # the same bytes at another time
+    os.utime(folder / "one", ns=(0, about.st_mtime_ns + 1))
+    save(folder, "3rd")
+    assert reads == ["one"] and read(folder) == texts("3rd")
+    about = (folder / "two").stat()
+    (folder / "two").write_text("two: MY!")  # of the same length, just afterwards
+    os.utime(folder / "two", ns=(0, about.st_mtime_ns + 1))
+    before = record(tmp_path)
+    with pytest.raises(SaveError, match="two was not written by minilm, or was changed since"):
+        save(folder, "4th")
+    assert record(tmp_path) == before
+
+
+def test_a_time_that_a_change_right_afterwards_could_bear_is_not_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of files ticks some hundred times a second, and some disks keep whole seconds."""
+    monkeypatch.setattr(manifest_module, "CLOCK_TICK", 3_600_000_000_000)
+    save(tmp_path / "new")
+    monkeypatch.setattr(manifest_module, "CLOCK_TICK", -1)
+    with atomic_folder(tmp_path / "coarse", "test", ["one"]) as draft:
+        (draft / "one").write_text("one: new")
+        os.utime(draft / "one", (1_600_000_000, 1_600_000_000))
+    for folder in ("new", "coarse"):
+        assert {each.modified for each in read_manifest(tmp_path / folder).files.values()} == {None}
+        about = (tmp_path / folder / "one").stat()
+        (tmp_path / folder / "one").write_text("one: MY!")
+        os.utime(tmp_path / folder / "one", ns=(about.st_atime_ns, about.st_mtime_ns))
+        with pytest.raises(SaveError, match="one was not written by minilm"):
+            save(tmp_path / folder)
 
 
 def test_what_the_new_version_lacks_goes_or_is_kept_when_asked(tmp_path: Path) -> None:

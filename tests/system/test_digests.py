@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from minilm.system.digests import SEAL, UNSEALED, seal_file, seal_is_intact, sealed, sha256_of
 from minilm.system.errors import CheckpointError
-from minilm.system.json_files import parse_json, read_json
+from minilm.system.json_files import DEEPEST, parse_json, read_json
 from minilm.system.manifest import MANIFEST, Entry, Manifest, check_unchanged, read_manifest
 
 any_content = settings(
@@ -129,3 +129,25 @@ def test_what_is_not_json_is_one_kind_of_error(tmp_path: Path, text: bytes) -> N
         read_json(tmp_path / "file")
     with pytest.raises(FileNotFoundError, match="does not exist"):
         read_json(tmp_path)
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a": ', "}"), ('[{"a": [', "]}]")])
+def test_json_is_read_to_a_depth_that_can_be_printed_from_anywhere(opening: str, closing: str) -> None:
+    """Whatever was read can stand in a message, and the limit does not depend on who asks."""
+    each = opening.count("[") + opening.count("{")
+    times = DEEPEST // each
+    allowed = opening * times + "7" + closing * times
+    for fill in ("7", '"[[[["', "[]" if DEEPEST % each else "null"):
+        assert repr(parse_json(allowed.replace("7", fill)))
+    for n in (times + 1, 150, 900, 950, 980, 990, 1000, 100_000):
+        for inside in ("7", ""):
+            text = opening * n + inside + closing * n
+            if inside or opening.endswith("["):
+                with pytest.raises(ValueError, match=f"nested more than {DEEPEST} deep"):
+                    parse_json(text)
+
+
+def test_many_lists_beside_each_other_are_not_deep() -> None:
+    wide = [[[number], {"a": [number]}] for number in range(2000)]
+    assert parse_json(json.dumps(wide)) == wide
+    assert parse_json("null") is None

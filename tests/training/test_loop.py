@@ -191,6 +191,20 @@ def test_nothing_to_train(model, batches):
         train(model, batches, progress=False)
 
 
+@pytest.mark.parametrize("batches", [[], [torch.zeros(2, 3)], torch.zeros(2, 3), None])
+def test_what_makes_no_batches_is_refused(model, batches):
+    with pytest.raises(
+        ValueError, match="batches must be a batch maker, not (list|Tensor|NoneType): NextToken"
+    ):
+        train(model, batches, progress=False)
+
+
+@pytest.mark.parametrize("stop", [True, 3, "now"])
+def test_what_is_no_flag_is_refused(model, batches, stop):
+    with pytest.raises(ValueError, match=f"stop must be a StopFlag or None, not {stop!r}"):
+        train(model, batches, progress=False, stop=stop)
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_cuda_where_there_is_none(model, batches):
     with pytest.raises(ValueError, match="'cuda' was asked for, but this machine has only"):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minilm.datasets.integrity import DataError
+from minilm.system.json_files import parse_json
 from minilm.text import pieces
 
 
@@ -73,11 +74,9 @@ def read_json(path: Path, record: int | None, line: int, text: str) -> Any:
         DataError: it is not JSON, nested too deep, or has an integer of more digits than Python reads.
     """
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         line, what = line + error.lineno - 1, f"{error.msg} at column {error.colno}"
-    except RecursionError:
-        what = "nested too deep"
-    except ValueError as error:  # an integer of more than 4,300 digits
+    except ValueError as error:  # nested too deep, or an integer of more than 4,300 digits
         what = str(error).partition(";")[0]
     raise malformed(path, record, line, f"not JSON ({what}): {text[:80]!r}")

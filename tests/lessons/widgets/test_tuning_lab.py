@@ -64,7 +64,7 @@ def test_runs_are_compared_in_a_table(lab):
     table = lab.table()
     assert list(table.index) == ["run 1", "run 2"]
     assert table["stored"].tolist() == [2 * 2 * 16 * 1, 2 * 2 * 16 * 4]
-    assert table["settings"].iloc[1] == "lora · rank 4 · alpha 16 · rate 0.02"
+    assert table["settings"].iloc[1] == "lora · rank 4 · alpha 16 · rate 0.01"
     assert table["held-out loss"].max() < lab.loss(lab.base)
 
 
