@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from minilm.adaptation.known_truth import N_STORY, SEED, divergence_from_world, floor
 from minilm.adaptation.scores import Scores, score
-from minilm.tuning.count import Count, TunedModel
+from minilm.tuning.count import Count
+from minilm.tuning.tuned import TunedModel
 
 if TYPE_CHECKING:
     from minilm.adaptation.encoded import EncodedTask

@@ -136,7 +136,7 @@ class Checkpoint:
         result, mark = metadata["result"], metadata["history"]
         found = {**result, **{name: mark[name] for name in ("bytes", "evaluations")}}
         if {name: type(value) for name, value in found.items()} != REACHED or type(mark["steps"]) is not int:
-            raise TypeError(f"{found} is no state of a run")
+            raise TypeError(f"{found} is not a state of a run")
         self.saved = (result["steps"], mark["evaluations"], result["stopped_early"])
         warn_of_bits(self.path, metadata["bits"], self.bits)
         warn_of_probes(self.run.batches)
