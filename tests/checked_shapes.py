@@ -52,7 +52,10 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check(function: Callable[..., Any], name: str, value: Any, hint: Any) -> None:
     """Raise an AssertionError unless a value has the shape of its annotation."""
-    hint = eval(hint, function.__globals__) if isinstance(hint, str) else hint
+    if isinstance(hint, str):
+        hint = eval(
+            hint, inspect.unwrap(function).__globals__
+        )  # of the function itself, below its decorators
     try:
         die_if_unbearable(value, hint)
     except Exception as error:

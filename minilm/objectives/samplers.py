@@ -229,8 +229,10 @@ class PromptTargets:
         return Batch(tokens, targets, attribute)
 
 
-NextToken, Documents, Completions = RandomWindows, PackedDocuments, PromptTargets
+NextToken = RandomWindows
 """The samplers' former names, by which checkpoints still know them."""
+Documents = PackedDocuments
+Completions = PromptTargets
 
 
 class Shuffled:

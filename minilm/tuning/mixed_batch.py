@@ -38,7 +38,7 @@ class MixedBatch(OnBase):
     """
 
     training = False
-    base: MiniLM  # type: ignore[assignment]
+    base: MiniLM
 
     def __init__(self, models: Sequence[TunedModel | MiniLM]):
         if not isinstance(models, list | tuple):

@@ -200,8 +200,8 @@ class TunedModel(OnBase, nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TunedModel:
         """`.to(...)` moves the base along."""
-        self.base._apply(fn, recurse)
-        super()._apply(fn, recurse)
+        self.base._apply(fn, recurse)  # type: ignore[no-untyped-call]  # of torch
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._look_anew()
         return self
 
@@ -215,7 +215,7 @@ class TunedModel(OnBase, nn.Module):
         return {**self.__dict__, "_view": None}  # a copy looks at the copied base
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.train(self.training)
 
 

@@ -171,7 +171,8 @@ class LayerInducer(nn.Module):
     def own_score(self, query: Tensor) -> Tensor:
         """q P_k / sqrt(p) of each query (B, H, T, p) with its own virtual key: (B, H, T)."""
         virtual_key = query if self.key is None else query + self.key(query)  # (B, H, T, p)
-        return (query * virtual_key).sum(dim=-1) * query.size(-1) ** -0.5
+        score: Tensor = (query * virtual_key).sum(dim=-1) * query.size(-1) ** -0.5
+        return score
 
 
 class HeadMLP(nn.Module):
