@@ -126,7 +126,7 @@ def split_of(text: str) -> str:
     """The split that a text belongs to.
 
     >>> split_of("Mia had a red kite.")
-    'train'
+    'test'
     """
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
