@@ -35,7 +35,7 @@ PATTERNS = {
     r"\bslots? of memory\b": "virtual tokens",
     r"^Of (the|its|a|an|how|those|all|booleans)\b": "a noun first: what it is",
     r"^The same,": "say what it is, for a reader who has not seen the line before",
-    r"(^|[.:] )Who (takes|shows|may|reads|listens)\b": "a noun: whoever, a model that ...",
+    r"(^|[.:] )Who (takes|shows|reads|listens)\b": "a noun: a model that ..., a reader that ...",
 }
 """Pattern -> what to write instead."""
 

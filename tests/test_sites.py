@@ -252,9 +252,9 @@ def test_virtual_rows_and_an_offset_count_against_the_context() -> None:
     ("place", "complaint"),
     [
         (("residual", 0), "no site 'residual'"),
-        (("logits", 0), "'logits' cannot stand at layer 0"),
-        (("embedding", 1), "'embedding' cannot stand at layer 1"),
-        (("query", None), "'query' cannot stand at layer None"),
+        (("logits", 0), "'logits' cannot be at layer 0"),
+        (("embedding", 1), "'embedding' cannot be at layer 1"),
+        (("query", None), "'query' cannot be at layer None"),
     ],
 )
 def test_places_that_do_not_exist_are_named(place: tuple[str, int | None], complaint: str) -> None:

@@ -166,7 +166,7 @@ DATA = {
 }
 TUNING = {
     "no model": (lambda: attach("gpt2", LoRA()), "model must be a MiniLM, not the str 'gpt2'"),
-    "no method": (lambda: attach(MODEL, 3), "the int 3 is no tuning method"),
+    "no method": (lambda: attach(MODEL, 3), "the int 3 is not a tuning method"),
     "a class": (lambda: attach(MODEL, LoRA), "it must be made first, with its settings, as in LoRA"),
     "a bad name": (lambda: attach(MODEL, {"a.b": LoRA()}), "a word without a dot, not 'a.b'"),
     "rank": (lambda: LoRA(rank=4.0), "rank must be a whole number of at least 1, not 4.0"),

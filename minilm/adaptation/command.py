@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tyro.conf import Positional
 
-from minilm.adaptation.task_model import TaskModel
+if TYPE_CHECKING:
+    from minilm.adaptation.task_model import TaskModel
 
 SHOWN = 3
 """Held-out prompts that are answered at the end."""

@@ -27,7 +27,7 @@ def floor(task: EncodedTask, oracle: Oracle) -> float:
     """The loss in nats per token that a perfect model has on the held-out targets, their ends included.
 
     Raises:
-        ValueError: a record is no document of the oracle's world; its place is told.
+        ValueError: a record is not a document of the oracle's world; its place is told.
     """
     return oracle.target_floor(
         [(task.template.prompt(record), task.template.target(record)) for record in task.held_out]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from minilm.adaptation.known_truth import N_STORY, SEED, divergence_from_world, floor
 from minilm.adaptation.scores import Scores, score
-from minilm.tuning.tuned import Count, TunedModel
+from minilm.tuning.count import Count
+from minilm.tuning.tuned import TunedModel
 
 if TYPE_CHECKING:
     from minilm.adaptation.encoded import EncodedTask
@@ -34,7 +35,7 @@ class Report:
     loss: tuple[float, float]
     """Nats per token of the targets: the base's, the tuned model's."""
     floor: float | None
-    """The loss that nobody can beat but by luck; None where the truth is not known."""
+    """The least possible loss, except by luck; None where the truth is not known."""
     scores: tuple[Scores, Scores]
     """Shares from 0 to 1 by name: the base's, the tuned model's."""
     forgotten: tuple[float, float] | None
@@ -84,7 +85,7 @@ def known_floor(task: EncodedTask) -> float | None:
 
 
 def forgotten(tuned: TunedModel, task: EncodedTask) -> tuple[float, float] | None:
-    """The divergence from the story world before and after; None where the base is no model of it."""
+    """The divergence from the story world before and after; None if the base is not a model of it."""
     from minilm.datasets.tasks.task import the_world
 
     stories = the_world().sample(N_STORY, seed=SEED, kind="story")

@@ -43,7 +43,7 @@ def attend(
 
 def attention_scores(query: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
     """q k / sqrt(p), and -inf where a query may not look: (B, H, T, S)."""
-    scores = query @ keys.transpose(-2, -1) * query.size(-1) ** -0.5
+    scores: Tensor = query @ keys.transpose(-2, -1) * query.size(-1) ** -0.5
     return scores.masked_fill(~mask, float("-inf"))
 
 
@@ -58,7 +58,10 @@ def fused_attention(
     needs_mask = visible.needs_mask or (triangle and 1 < n_query < n_key)  # the kernel's counts from the left
     mask = visible.mask(n_query, n_key, query.device) if needs_mask else None
     own = triangle and 1 < n_query == n_key
-    return F.scaled_dot_product_attention(query, keys, values, mask, dropout_p=dropout, is_causal=own)
+    output: Tensor = F.scaled_dot_product_attention(
+        query, keys, values, mask, dropout_p=dropout, is_causal=own
+    )
+    return output
 
 
 def attention_in_float32(

@@ -21,7 +21,7 @@ class BlankWeights(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if getattr(function, "__name__", None) in DRAWS:
-            return args[0] if args else kwargs["tensor"]
+            return args[0] if args else (kwargs or {})["tensor"]
         if function is torch.randn:
             function = torch.empty
         return function(*args, **(kwargs or {}))

@@ -17,7 +17,7 @@ from minilm.model.config import ModelConfig
 class KVCache:
     """Room for `capacity` tokens in each of `batch_size` rows.
 
-    Rows may differ in length: read them right-padded in one pass, then call `set_lengths`, and every row goes on from
+    Rows may differ in length: read them right-padded in one pass, then call `set_lengths`, and every row continues from
     its own last token, one at a time; what its padding left behind is masked until it is overwritten.
     """
 

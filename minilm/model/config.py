@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from minilm.system.checks import one_of, positive, share, whole
 
@@ -13,7 +14,7 @@ class ModelConfig:
 
     Raises:
         ValueError: a size is not a positive whole number, `d_model` is not divisible by `n_head`,
-            or `dropout` lies outside [0, 1).
+            or `dropout` is outside [0, 1).
     """
 
     vocab_size: int
@@ -53,8 +54,12 @@ class ModelConfig:
         return 4 * self.d_model
 
     @classmethod
-    def preset(cls, name: str, **changes: float) -> ModelConfig:
-        """A named size, with any field changed: `ModelConfig.preset("small", vocab_size=1024)`."""
+    def preset(cls, name: str, **changes: Any) -> ModelConfig:
+        """A named size, with any field changed.
+
+        >>> ModelConfig.preset("small", vocab_size=512).d_mlp
+        512
+        """
         one_of("name", name, PRESETS)
         unknown = set(changes) - {field.name for field in fields(cls)}
         if unknown:

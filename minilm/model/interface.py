@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -71,6 +71,10 @@ class Decoder(LanguageModel, Protocol):
     token_embedding: nn.Embedding
     blocks: nn.ModuleList
 
+    @property
+    def recorder(self) -> object | None:
+        """The recorder of this model's passes in this thread, if there is one."""
+
     def check(self, tokens: Tensor) -> None:
         """Refuse tokens that are not a (B, T) of known ids."""
 
@@ -87,7 +91,11 @@ class Decoder(LanguageModel, Protocol):
 class OnBase:
     """The part of a `LanguageModel` that a wrapper takes from the base underneath."""
 
-    base: Decoder
+    if TYPE_CHECKING:  # an attribute or a property, as the wrapper has it
+
+        @property
+        def base(self) -> Decoder:
+            """The base model underneath."""
 
     @property
     def config(self) -> ModelConfig:

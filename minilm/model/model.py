@@ -7,8 +7,9 @@ may change passes through `sites`; the model itself names no method.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +50,8 @@ class SelfAttention(nn.Module):
     def project(self, name: str, x: Tensor, sites: Sites) -> Tensor:
         """One of the three maps, with its deltas, split into heads: (B, T, d) -> (B, H, T, p)."""
         y = sites.add(name, self.layer, x, getattr(self, name)(x))
-        return y.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
+        heads: Tensor = y.unflatten(-1, (self.n_head, -1))
+        return heads.transpose(1, 2)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, context: Pass) -> tuple[Attended, int]:
         """Attention over memory slots, cached tokens and the new ones; and how many slots there were."""
@@ -98,7 +100,7 @@ class Block(nn.Module):
     def add_sublayer(
         self, site: str, sublayer: nn.Module, x: Tensor, residual: Tensor, context: Pass
     ) -> Tensor:
-        """residual + sublayer(x), with what stands at the sub-layer's site added before the sum."""
+        """residual + sublayer(x), with the deltas at the sub-layer's site added before the sum."""
         y = context.sites.add(site, self.layer, x, sublayer(x, context))
         return residual + context.drop(y, self.dropout)
 
@@ -205,7 +207,7 @@ class MiniLM(nn.Module):
 
     @property
     def recorder(self) -> Recorder | None:
-        """Who listens to the passes of this model in this thread."""
+        """The recorder of this model's passes in this thread, if there is one."""
         return conditions().recorder_of(self.original)
 
     def identity(self) -> dict[str, Any]:
@@ -261,6 +263,6 @@ class MiniLM(nn.Module):
 
     def _shrink_residual_maps(self) -> None:
         """GPT-2's scaling: 2L sub-layers add to the stream, so each starts smaller by the root of 2L."""
-        for block in self.blocks:
+        for block in cast(Iterable[Block], self.blocks):
             for linear in (block.attention.output, block.mlp.down):
                 nn.init.normal_(linear.weight, std=0.02 / (2 * self.config.n_layer) ** 0.5)

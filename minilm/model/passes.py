@@ -1,8 +1,8 @@
 """What holds for one forward pass, and for all passes of one thread inside a `with` block; nothing of it is kept in a model.
 
 Several threads may read one model at once: a lab trains it while an explorer generates from it. So what a reader wants of
-its own passes (no dropout, scores that can be looked at, somebody who listens) is written down for its thread, and each
-pass takes it along. A flag of the model would be heard by every thread.
+its own passes (no dropout, scores that can be looked at, a recorder) is kept for its thread, and each pass takes it
+along. A flag of the model would apply to every thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Recorder(Protocol):
-    """Who listens to the passes of a model; `trace` makes one."""
+    """An object that records the passes of a model; `trace` makes one."""
 
     def keep_attention(self, layer: int, attended: Attended, n_memory: int) -> None: ...
     def keep_logits(self, reading: Reading, combined: Tensor) -> None: ...
@@ -42,7 +42,7 @@ class Pass:
     visibility: Visibility = CAUSAL
     """Who may look at whom among the tokens of the text."""
     n_virtual: int = 0
-    """Tokens that stand before the text."""
+    """Virtual tokens before the text."""
     recorder: Recorder | None = None
     explicit: bool = False
     """Form the attention scores, instead of calling the fused kernel."""
@@ -50,7 +50,7 @@ class Pass:
     """Dropout is on."""
 
     def note_virtual(self, n_virtual: int) -> None:
-        """So many tokens stand before the text, in this pass and in later ones over the same cache."""
+        """There are so many tokens before the text, in this pass and in later ones over the same cache."""
         if self.cache is not None:
             self.cache.n_virtual = n_virtual if self.cache.length == 0 else self.cache.n_virtual
         self.n_virtual = n_virtual if self.cache is None else self.cache.n_virtual
@@ -74,12 +74,12 @@ class Conditions(NamedTuple):
     explicit: bool = False
     """As for `Pass`."""
     recorders: tuple[tuple[nn.Module, Recorder], ...] = ()
-    """Base models, each with who listens to it; the newest first."""
+    """Base models, each with its recorder; the newest first."""
     factors: tuple[tuple[object, float], ...] = ()
-    """Shifts of the logits that are heard with another factor than their own, by what adds them; the newest first."""
+    """Factors of the logit shifts that replace the attachments' own strengths; the newest first."""
 
     def recorder_of(self, base: nn.Module) -> Recorder | None:
-        """Who listens to this base."""
+        """The recorder of this base, if there is one."""
         return (
             next((recorder for each, recorder in self.recorders if each is base), None)
             if self.recorders
@@ -128,7 +128,7 @@ def evaluating(model: object = None) -> Under[None]:
 
 
 def unrecorded(base: nn.Module) -> Under[None]:
-    """Nobody listens to the passes of a base that this thread makes inside."""
+    """Inside, the passes of a base that this thread makes are not recorded."""
     return Under(None, recorders=tuple(pair for pair in conditions().recorders if pair[0] is not base))
 
 

@@ -16,7 +16,7 @@ class Companion(Hashable, Protocol):
 
 
 def own_cache(reading: Reading, companion: Companion, n_before: int = 0) -> KVCache | None:
-    """The companion's keys and values, brought to where the base's stand; None if the base keeps none.
+    """The side network's KV cache, synchronised with the base's; None if the base runs without a cache.
 
     Its length is 0 in the first pass over a text, and later `n_before` more than the text's.
 
@@ -26,6 +26,7 @@ def own_cache(reading: Reading, companion: Companion, n_before: int = 0) -> KVCa
     cache, n_new = reading.cache, reading.tokens.size(1)
     if cache is None:
         return None
+    own: KVCache
     if companion not in cache.companions:
         own = companion.new_cache(reading.tokens.size(0), cache.capacity + n_before)
         # The base may have read virtual tokens too, which the companion has not.

@@ -1,8 +1,8 @@
 """Named places in a forward pass where something may be added: the base model's only door.
 
 He et al., *Towards a Unified View of Parameter-Efficient Transfer Learning* (2022), showed that tuning
-methods differ in where they act and in what they add. So the model names places and adds whatever stands
-there; it knows no method. A place is a pair (site, layer), and what stands there is a *delta*:
+methods differ in where they act and in what they add. So the model names places and adds whatever it
+finds there; it knows no method. A place is a pair (site, layer), and what is added there is a *delta*:
 
 | site                                            | a delta is called as                     | and returns                          |
 |-------------------------------------------------|------------------------------------------|--------------------------------------|
@@ -86,7 +86,7 @@ class Sites:
     """The deltas of one forward pass, by place.
 
     Args:
-        deltas: for each (site, layer), the deltas that stand there, in the order they are added.
+        deltas: for each (site, layer), its deltas, in the order in which they are added.
         position_offset: index of the first text position; a prefix that takes up positions moves it.
     """
 
@@ -100,11 +100,11 @@ class Sites:
                 )
             if (layer is None) != (site not in LAYER_SITES):
                 raise ValueError(
-                    f"the site {site!r} cannot stand at layer {layer}: only embedding and logits have the layer None"
+                    f"the site {site!r} cannot be at layer {layer}: only embedding and logits have the layer None"
                 )
 
     def at(self, site: str, layer: int | None = None) -> tuple[Delta, ...]:
-        """The deltas standing at one place, possibly none."""
+        """The deltas at one place, possibly none."""
         return self.deltas.get((site, layer), ())
 
     def add(self, site: str, layer: int, x: Tensor, y: Tensor) -> Tensor:

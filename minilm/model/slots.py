@@ -1,4 +1,4 @@
-"""Slots before a layer's keys: pairs of key and value that stand for no token, which every query of their row may see.
+"""Slots before a layer's keys: pairs of key and value that belong to no token, which every query of their row may see.
 
 A prefix has the same slots for all rows of a batch. In a batch of several tuned models a row may lack some of them.
 """

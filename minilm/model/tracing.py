@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from minilm.model.attention import Attended
-from minilm.model.interface import Reading
+from minilm.model.interface import LanguageModel, Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import Under, conditions
 from minilm.model.visibility import CAUSAL
@@ -27,9 +27,9 @@ class TracedLogits:
     """Next-token logits of one pass, each (B, T, vocab)."""
 
     base: Tensor
-    """Of the base model alone."""
+    """Those of the base model alone."""
     combined: Tensor
-    """Of the model as it ran."""
+    """Those of the model as it ran."""
 
     @property
     def shift(self) -> Tensor:
@@ -95,20 +95,28 @@ class Trace:
         self._continued = reading.cache is not None and reading.cache.length > n_row
         for layer, (attended, n_memory) in sorted(self._seen.items()):
             n_virtual = attended.query.size(-2) - n_token
-            self.attention[layer] = attended.weights[:, :, -n_token:].detach()  # virtual tokens ask nothing
-            gate = self._gate(layer, attended, n_memory + n_virtual)
+            weights = _weights_of(attended)
+            self.attention[layer] = weights[:, :, -n_token:].detach()  # virtual tokens ask nothing
+            gate = self._gate(attended, weights, n_memory + n_virtual)
             if gate is not None:
                 self.gates[layer] = gate[:, :, -n_token:].detach()
         self._seen = {}
 
-    def _gate(self, layer: int, attended: Attended, n_slot: int) -> Tensor | None:
+    def _gate(self, attended: Attended, weights: Tensor, n_slot: int) -> Tensor | None:
         """The gate a delta asked for, else the mass on the slots, else nothing."""
         if attended.gates:
             return attended.gates[-1]
-        return attended.weights[..., :n_slot].sum(dim=-1) if n_slot else None
+        return weights[..., :n_slot].sum(dim=-1) if n_slot else None
 
 
-def trace(model) -> Under[Trace]:
+def _weights_of(attended: Attended) -> Tensor:
+    """The attention weights, which a recorded pass always forms."""
+    if attended.weights is None:
+        raise RuntimeError("a traced pass must form its attention weights: it ran with the fused kernel")
+    return attended.weights
+
+
+def trace(model: LanguageModel) -> Under[Trace]:
     """Record the forward passes of a `MiniLM` or a tuned model; the trace holds the last one of this thread.
 
     Raises:

@@ -56,7 +56,7 @@ class Visibility:
     def over(
         self, n_virtual: int = 0, slots: Tensor | None = None, newest: Tensor | None = None
     ) -> Visibility:
-        """The same where keys stand before the text, where rows lack some of them, or where rows differ in length."""
+        """The same rule where keys come before the text, where rows lack some of them, or where rows differ in length."""
         if slots is None and newest is None and not self.needs_mask:
             return self  # counted from the right, the triangle stays one
         return replace(self, n_virtual=n_virtual, slots=slots, newest=newest)
@@ -126,7 +126,7 @@ def permuted(order: Sequence[int] | Tensor, *, sees_itself: bool) -> Visibility:
 
 
 def within(documents: Tensor, inside: Visibility = CAUSAL) -> Visibility:
-    """The same, and only inside one's own document: documents (B, T) hold a number for each token's document."""
+    """As `CAUSAL`, and only inside one's own document: documents (B, T) hold a number for each token's document."""
 
     def rule(query: Tensor, key: Tensor) -> Tensor:
         numbers = documents.to(query.device)

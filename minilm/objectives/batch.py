@@ -1,7 +1,7 @@
 """Batches: token ids with their targets, and who makes them.
 
 A batch maker is any object with `batch(index) -> Batch` that is a pure function of its index. So the place in the
-data is one whole number, any worker can make any batch, and a run that was cut off goes on with the very same batches.
+data is one whole number, any worker can make any batch, and an interrupted run continues with the very same batches.
 """
 
 from __future__ import annotations

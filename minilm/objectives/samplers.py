@@ -106,7 +106,7 @@ class RandomWindows(WindowSampler):
 class PackedDocuments(WindowSampler):
     """Windows that start where a document starts, each row filled up with the documents after it.
 
-    A window that begins in the middle of a story asks for names that nobody has mentioned: a loss that no model can
+    A window that begins in the middle of a story asks for names that were never mentioned: a loss that no model can
     avoid. Every epoch visits each document as a start once, in an order of its own.
 
     Args:
@@ -155,13 +155,13 @@ class PackedDocuments(WindowSampler):
 
 
 class PromptTargets:
-    """Prompts with what should follow them; only the targets count, prompts and padding ask for nothing.
+    """Prompts with what should follow them; the loss is computed on target tokens only.
 
     Args:
         examples: token ids of prompt and target; end the target with the end-of-text token, or the model will not stop.
         batch_size: B, examples in a batch; each batch is as wide as its longest example.
         window: most tokens that the model reads.
-        seed: decides the order, anew in every epoch.
+        seed: decides the order, a new one in every epoch.
         attributes: for methods that take one, its ids for each example, all equally many.
 
     Raises:
@@ -229,8 +229,10 @@ class PromptTargets:
         return Batch(tokens, targets, attribute)
 
 
-NextToken, Documents, Completions = RandomWindows, PackedDocuments, PromptTargets
+NextToken = RandomWindows
 """The samplers' former names, by which checkpoints still know them."""
+Documents = PackedDocuments
+Completions = PromptTargets
 
 
 class Shuffled:

@@ -14,7 +14,7 @@ class Recipe:
     """All that decides a pretraining run; equal recipes give equal models on a CPU."""
 
     data: str = "stories"
-    """A world from `WORLD_OF`, a running text of the shelf such as "tinyshakespeare", or the path of a text file."""
+    """A world from `WORLD_OF`, a registered running text such as "tinyshakespeare", or the path of a text file."""
     n_story: int = 50_000
     """Documents to learn from; unused by other data."""
     n_held_out: int = 400
@@ -56,7 +56,7 @@ class Recipe:
 
 WORLD_OF = {"storyworld": "documents", "documents": "documents", "stories": "stories"}
 """Names of data that are drawn from a world -> that world, as `StoryWorld` knows it."""
-STORY_RATES = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
+STORY_RATES: dict[str, Any] = {"learning_rate": 0.01, "matrix_learning_rate": 0.03}
 
 RECIPES: dict[str, Recipe] = {
     "lesson": Recipe(training=TrainingConfig(steps=2100, evaluate_every=200, **STORY_RATES)),

@@ -10,6 +10,8 @@ here it is computed from two complete language models.
 
 from __future__ import annotations
 
+from typing import cast
+
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ from minilm.model.cache import KVCache
 from minilm.model.interface import LanguageModel, OnBase, Output, Reading
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
-from minilm.model.side_caches import own_cache
+from minilm.model.side_caches import Companion, own_cache
 from minilm.model.sites import Sites
 from minilm.tuning.guidance import Strength
 
@@ -77,7 +79,8 @@ class Experts(OnBase, nn.Module):
             raise ValueError("attribute must be None: neither expert takes one")
         sites = Sites({("logits", None): [self.shift]})
         with evaluating(self):
-            return self.base(tokens, attribute=attribute, cache=cache, sites=sites)
+            output: Output = self.base(tokens, attribute=attribute, cache=cache, sites=sites)
+        return output
 
     def shift(self, reading: Reading) -> Float[Tensor, "batch time vocab"]:
         """alpha (z_expert - z_anti), and -inf outside the base's nucleus."""
@@ -89,7 +92,7 @@ class Experts(OnBase, nn.Module):
 
     def ask(self, expert: LanguageModel, reading: Reading) -> Float[Tensor, "batch time vocab"]:
         """An expert's logits for the pass that is under way."""
-        cache = own_cache(reading, expert, getattr(expert, "n_virtual", 0))
+        cache = own_cache(reading, cast(Companion, expert), getattr(expert, "n_virtual", 0))
         attribute = reading.attribute if expert.takes_attribute else None
         return expert(reading.tokens, attribute=attribute, cache=cache).logits
 

@@ -75,7 +75,7 @@ class Condition:
 def priors(automaton: Automaton) -> dict[str, dict[str, float]]:
     """For every attribute, the values that documents have, each with its exact share: one pass, and one for each keyword."""
     shares: dict[str, dict[str, float]] = {"kind": {}, "keyword": {}, "ending": {}, "plot": {}, HERO: {}}
-    hero = automaton.slots.index(HERO)
+    hero, of_fillers = automaton.slots.index(HERO), dict[int, float]()
     for node, mass, first in _masses(automaton, hero):
         if isinstance(node, End):
             for name in ("kind", "ending", "plot"):
@@ -83,9 +83,9 @@ def priors(automaton: Automaton) -> dict[str, dict[str, float]]:
                 shares[name][value] = shares[name].get(value, 0.0) + mass
         elif isinstance(node, Say) and node.slot == hero:
             for filler, chance in zip(node.pool, node.chances, strict=True):
-                shares[HERO][filler] = shares[HERO].get(filler, 0.0) + first * chance
+                of_fillers[filler] = of_fillers.get(filler, 0.0) + first * chance
     fillers = automaton.grammar.slots[HERO].fillers
-    shares[HERO] = {fillers[i].text: share for i, share in shares[HERO].items() if share}
+    shares[HERO] = {fillers[i].text: share for i, share in of_fillers.items() if share}
     shares["keyword"] = {
         word: Condition(automaton, "keyword", word).prior for word in automaton.grammar.keywords
     }

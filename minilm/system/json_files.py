@@ -30,7 +30,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def _is_too_deep(tree: Any) -> bool:
-    """Whether more than `DEEPEST` lists and objects stand within each other."""
+    """Whether more than `DEEPEST` lists and objects are nested in each other."""
     level = [tree]
     for _ in range(DEEPEST):
         nests = [each for each in level if isinstance(each, list | dict)]

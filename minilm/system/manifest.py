@@ -40,7 +40,7 @@ class Entry:
     """Time of its last change, in nanoseconds; None if a change right afterwards could bear the same."""
 
     def matches(self, path: Path) -> bool:
-        """Whether a regular file that was written so stands there; a link does not count.
+        """Whether there is a regular file that was written so; a link does not count.
 
         One with the size and the time of last change that it was written with need not be read: whoever changes a file,
         changes its time. A copy has another time, and is read.
@@ -115,7 +115,7 @@ def _parse(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def manifest_of(folder: Path, kind: str, digests: Mapping[str, str]) -> Manifest:
-    """The manifest of files that stand in a folder, their SHA-256 given."""
+    """The manifest of the files of a folder, their SHA-256 given."""
     files = {name: _entry((folder / name).stat(), digest) for name, digest in digests.items()}
     return Manifest(kind, files)
 

@@ -16,7 +16,7 @@ def as_path(value: str | os.PathLike[str], name: str = "path") -> Path:
     """The value as a path; "~" at its beginning is the home folder, as in a shell.
 
     Raises:
-        ValueError: it is not a text or a path, it is empty, it holds a NUL character, or nobody has that home.
+        ValueError: it is not a text or a path, it is empty, it holds a NUL character, or there is no such home folder.
     """
     if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str):
         raise ValueError(f"{name} must be a path, not {value!r}: give a text or a pathlib.Path")

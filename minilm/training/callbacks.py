@@ -1,4 +1,4 @@
-"""Callbacks: who hears of a run, and the progress bar."""
+"""Callbacks: what is called during a run, and the progress bar."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from minilm.training.records import EvaluationRecord, RunInfo, StepRecord, Train
 
 
 class Callback:
-    """Override what you want to hear of; an error you raise ends the run."""
+    """Override the methods that you need; an error that one of them raises ends the run."""
 
     def on_start(self, run: RunInfo) -> None:
         """Before the first step."""
@@ -40,5 +40,5 @@ class ProgressBar(Callback):
         self.bar.close()
 
     def on_error(self, error: BaseException) -> None:
-        if hasattr(self, "bar"):  # an error may come before it is told of the start
+        if hasattr(self, "bar"):  # an error may come before the start
             self.bar.close()

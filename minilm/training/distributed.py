@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +77,9 @@ def join_world(device: torch.device) -> Iterator[World]:
             torch.distributed.destroy_process_group()
 
 
-def synchronise_later(model: nn.Module) -> contextlib.AbstractContextManager:
-    """A context in which gradients pile up without being averaged: all but the last part of a batch."""
-    return model.no_sync() if hasattr(model, "no_sync") else contextlib.nullcontext()
+def synchronise_later(model: nn.Module) -> contextlib.AbstractContextManager[object]:
+    """A context in which gradients accumulate without being averaged: all but the last part of a batch."""
+    later: Callable[[], contextlib.AbstractContextManager[object]] = getattr(
+        model, "no_sync", contextlib.nullcontext
+    )
+    return later()

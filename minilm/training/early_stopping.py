@@ -43,13 +43,13 @@ class BestWeights:
 
     def improves(self, record: EvaluationRecord) -> bool:
         """Whether it is the best so far, the first of equals; then counting starts again."""
-        better = record.loss is not None and math.isfinite(record.loss) and record.loss < self.loss
-        if better:
-            self.loss, self.n_worse = record.loss, 0
-        return better
+        if record.loss is None or not math.isfinite(record.loss) or record.loss >= self.loss:
+            return False
+        self.loss, self.n_worse = record.loss, 0
+        return True
 
     def restore(self, evaluations: Iterable[EvaluationRecord], tensors: dict[str, Tensor]) -> None:
-        """Go on from the evaluations of an earlier part of the run, and from the weights at the best of them."""
+        """Continue from the evaluations of an earlier part of the run, and from the weights at the best of them."""
         self.tensors = tensors
         for record in evaluations:
             self.n_worse += 1

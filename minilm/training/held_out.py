@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,13 +19,13 @@ class DivergenceError(RuntimeError):
 def look(
     model: nn.Module,
     step: int,
-    evaluate: Callable[[nn.Module], float] | None,
-    sample: Callable[[nn.Module], str] | None,
+    evaluate: Callable[[Any], float] | None,
+    sample: Callable[[Any], str] | None,
     device: torch.device,
 ) -> EvaluationRecord:
     """The held-out loss and a text after so many steps, in eval mode; the model is in train mode again afterwards.
 
-    Both functions may draw random numbers: dropout goes on with those that it would have had without them.
+    Both functions may draw random numbers: dropout then uses the numbers that it would have used without them.
 
     Raises:
         ValueError: `evaluate` gave no number, or `sample` no text.
@@ -40,7 +41,7 @@ def look(
     return EvaluationRecord(step, loss, text)
 
 
-def _sample(model: nn.Module, step: int, sample: Callable[[nn.Module], str]) -> str:
+def _sample(model: nn.Module, step: int, sample: Callable[[Any], str]) -> str:
     try:
         return sample(model)
     except NonFiniteLogitsError as error:
@@ -51,7 +52,7 @@ def as_loss(value: object) -> float:
     """A loss as a float: any number will do, also one of numpy or a tensor of one element.
 
     Raises:
-        ValueError: it is no number; True and False are none either.
+        ValueError: it is not a number; True and False do not count as numbers.
     """
     kind = str(getattr(value, "dtype", type(value).__name__))
     if hasattr(value, "__float__") and "bool" not in kind and "complex" not in kind:

@@ -1,4 +1,4 @@
-"""A run's records, as lines of JSON beside its checkpoint: added to, never written anew.
+"""A run's records, as lines of JSON beside its checkpoint: lines are added, never written again.
 
     {"format": "minilm history", "columns": ["step", "loss", ...]}      the first line
     [1, 2.83, ...]                                                      a step
@@ -26,7 +26,7 @@ COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "tokens_per_second"
 """Fields of `StepRecord` in the order of a line; how many steps there are in all is the run's, not the line's."""
 CHUNK = 10_000
 """Lines written or read at once."""
-ADVICE = "restore it, or begin anew with resume=False"
+ADVICE = "restore it, or start again with resume=False"
 
 
 class History:
@@ -128,7 +128,7 @@ def parse(file: BinaryIO, mark: dict[str, Any], steps: int) -> tuple[Records, li
     columns = json.loads(file.readline()).get("columns")
     if columns != list(COLUMNS):
         raise CheckpointError(
-            f"{file.name} has columns {columns}: it was written by another version of minilm; go on with that"
+            f"{file.name} has columns {columns}: it was written by another version of minilm; use that one"
         )
     place = file.tell()
     while place < mark["bytes"]:

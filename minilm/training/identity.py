@@ -11,7 +11,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from minilm.training.early_stopping import BestWeights, plain_name, trained_weig
 HARMLESS = {"device", "compile", "checkpoint_every"}
 """Settings that do not decide what is learnt."""
 PROBES = (0, 1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144)
-"""Indices of the batches that stand for a batch maker without an `identity`, with that of the run's last."""
+"""Indices of the batches that represent a batch maker without an `identity`, with that of the run's last."""
 ABSENT = "nothing"
 """How a message writes what one of two runs does not have."""
 
@@ -42,7 +42,7 @@ class Run:
     best: BestWeights
     device: torch.device
     world: World
-    evaluate: Callable[[nn.Module], float] | None = None
+    evaluate: Callable[[Any], float] | None = None
 
     def identity(self) -> dict[str, Any]:
         """All that decides the run, as JSON gives it back; ask before the first step.
@@ -52,7 +52,7 @@ class Run:
         """
         config, n_process = self.config, self.world.size
         shapes = {name: f"{list(t.shape)} {t.dtype}" for name, t in trained_weights(self.model).items()}
-        held_out = self.evaluate if config.patience and offers_identity(self.evaluate) else None
+        held_out: Any = self.evaluate if config.patience and offers_identity(self.evaluate) else None
         found = {
             "model": model_identity(self.model),
             "trained": shapes,
@@ -63,7 +63,8 @@ class Run:
             "processes": n_process,
         }
         try:
-            return json.loads(json.dumps(found))
+            identity: dict[str, Any] = json.loads(json.dumps(found))
+            return identity
         except TypeError as error:
             raise ValueError(f"identity() must hold texts, numbers, lists and dicts only: {error}") from None
 
@@ -81,12 +82,13 @@ def offers_identity(thing: object) -> bool:
 
 def model_identity(model: nn.Module) -> dict[str, Any]:
     """What a model says of itself; of one that says nothing, its class."""
-    model = getattr(model, "_orig_mod", model)
-    return model.identity() if offers_identity(model) else {"class": type(model).__name__}
+    plain: Any = getattr(model, "_orig_mod", model)
+    identity: dict[str, Any] = plain.identity() if offers_identity(plain) else {"class": type(plain).__name__}
+    return identity
 
 
 def frozen_digest(model: nn.Module) -> str:
-    """Of the parameters that training leaves alone, and so no checkpoint keeps."""
+    """A digest of the parameters that training does not change, and so no checkpoint keeps."""
     frozen = {n: weight for n, weight in model.named_parameters() if not weight.requires_grad}
     return digest({plain_name(name): weight for name, weight in frozen.items()})
 
@@ -108,14 +110,14 @@ def batches_identity(batches: BatchMaker, n_batch: int) -> dict[str, Any]:
     """What a batch maker says of itself; of one that says nothing, digests of some of the run's `n_batch` batches."""
     name = vars(type(batches)).get("former_name", type(batches).__name__)
     if offers_identity(batches):
-        return {"class": name, **batches.identity()}
+        return {"class": name, **cast(Any, batches).identity()}
     probes = [index for index in PROBES if index < n_batch - 1] + [n_batch - 1]
     digests = {f"batch {index}": batch_digest(batches.batch(index)) for index in probes}
     return {"class": name, **digests}
 
 
 def batch_digest(batch: Batch) -> str:
-    """Of all tensors of a batch, attributes included, and of who may look at whom unless that is causal."""
+    """A digest of all tensors of a batch, attributes included, and of its visibility unless that is causal."""
     tensors = {name: each for name, each in vars(batch).items() if isinstance(each, Tensor)}
     if not batch.visibility.is_causal:
         tensors["visibility"] = batch.visibility.mask(batch.tokens.size(1), batch.tokens.size(1))
@@ -137,7 +139,7 @@ def warn_of_bits(path: object, theirs: Mapping[str, Any], ours: Mapping[str, Any
     if changed := list(differences(theirs, ours)):
         told = ", ".join(f"{name}={here!r} in place of {there!r}" for name, there, here in changed)
         warnings.warn(
-            f"the run of {path} goes on with {told}: its numbers may differ in their last bits from those of a run "
+            f"the run of {path} continues with {told}: its numbers may differ in their last bits from those of a run "
             "without a break",
             stacklevel=2,
         )

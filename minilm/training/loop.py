@@ -4,7 +4,7 @@
 
 `train` takes anything with parameters and a forward pass: a `MiniLM`, or a tuned model of which only a few parameters
 ask for gradients. It can be watched (callbacks), stopped at any step without losing what was learnt, and killed: with a
-folder it goes on from its last checkpoint, on a CPU to the very same bits.
+folder it continues from its last checkpoint, on a CPU to the very same bits.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,8 +39,8 @@ def train(
     batches: BatchMaker,
     config: TrainingConfig | None = None,
     *,
-    evaluate: Callable[[nn.Module], float] | None = None,
-    sample: Callable[[nn.Module], str] | None = None,
+    evaluate: Callable[[Any], float] | None = None,
+    sample: Callable[[Any], str] | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     folder: str | Path | None = None,
@@ -53,10 +54,10 @@ def train(
             is one, says what their loss is.
         evaluate: the loss on held-out text, in nats per token; called every `evaluate_every` steps. Any number will do.
         sample: a text the model makes, shown beside each evaluation.
-        callbacks: told of every step and evaluation; see `minilm.training.callbacks`.
+        callbacks: notified of every step and evaluation; see `minilm.training.callbacks`.
         progress: show a progress bar.
-        folder: where `checkpoint.safetensors` and its history are kept; a run that finds its own goes on from there.
-        resume: False begins anew even so.
+        folder: where `checkpoint.safetensors` and its history are kept; a run that finds its own continues from there.
+        resume: False starts again even so.
         stop: set it, from any thread, to end after the current step. Ctrl-C does the same. A stopped run is evaluated once
             more, for the result alone: resumed, it ends as if it had never been stopped.
 
@@ -108,8 +109,8 @@ class _Loop:
         device: torch.device,
         world: World,
         listeners: list[Callback],
-        evaluate: Callable[[nn.Module], float] | None,
-        sample: Callable[[nn.Module], str] | None,
+        evaluate: Callable[[Any], float] | None,
+        sample: Callable[[Any], str] | None,
     ):
         self.model, self.batches, self.config, self.device, self.world = model, batches, config, device, world
         self.listeners, self.evaluate, self.sample = listeners, evaluate, sample
@@ -131,7 +132,7 @@ class _Loop:
         torch.manual_seed(config.seed + world.rank)
 
     def keep(self, folder: Path, resume: bool) -> None:
-        """Keep checkpoints in a folder, and go on from one that is there."""
+        """Keep checkpoints in a folder, and continue from one that is there."""
         run = Run(
             self.model,
             self.batches,
@@ -147,7 +148,7 @@ class _Loop:
             self.result = self.checkpoint.load()
 
     def run(self, stop: threading.Event) -> TrainingResult:
-        """Steps until the last one, or until somebody says stop; in between, evaluations and checkpoints."""
+        """Take all steps, or stop when asked to; in between, evaluations and checkpoints."""
         result, config = self.result, self.config
         started = time.perf_counter() - result.seconds
         self.model.train()
@@ -195,7 +196,7 @@ class _Loop:
     def backward(self, parts: list[Batch]) -> float:
         """Gradients of the mean loss over all targets of all parts; returns that loss."""
         counts = [(part.targets != IGNORE).sum() for part in parts]
-        total, loss = sum(counts).clamp(min=1), torch.zeros((), device=self.device)
+        total, loss = torch.stack(counts).sum().clamp(min=1), torch.zeros((), device=self.device)
         for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
             last = number == len(parts) - 1
             with torch.enable_grad() if last else synchronise_later(self.parallel):
@@ -222,7 +223,7 @@ class _Loop:
         )
 
     def finish(self) -> None:
-        """The last evaluation and checkpoint; the best weights, if these are wanted; and the news of the end."""
+        """Take the last evaluation and checkpoint, put back the best weights if asked to, and notify the callbacks."""
         if self.result.stopped:
             self.save()  # first: an evaluation that only a stop asks for is no part of the run
             self.evaluate_now()
@@ -245,14 +246,14 @@ class _Loop:
         self.tell("on_evaluate", record)
 
     def describe(self) -> RunInfo:
-        """What listeners are told at the start."""
+        """What callbacks are given at the start."""
         n_trained = sum(parameter.numel() for parameter in self.trained)
         return RunInfo(
             self.config, n_trained, str(self.device), self.result.steps, self.result.records.copy()
         )
 
     def tell(self, event: str, news: object) -> None:
-        """Every listener hears of it."""
+        """Notify every callback."""
         for listener in self.listeners:
             getattr(listener, event)(news)
 

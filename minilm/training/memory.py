@@ -22,7 +22,7 @@ FLOAT = 4
 PER_BLOCK, PER_LOGIT, PER_DROPOUT, PER_ATTENTION = 20, 3, 6, 5
 """Numbers kept for the backward pass: per token and width in a block, per logit; with dropout also per width and weight."""
 MUON_COPIES = 8
-"""Of the matrices of one shape, while Muon orthogonalises them together."""
+"""Copies of the matrices of one shape, while Muon orthogonalises them together."""
 EVALUATED_ROWS = 32
 """Texts that an evaluation reads at once."""
 PROGRAM = 350_000_000
@@ -48,7 +48,7 @@ class MemoryNeed:
 
     @property
     def on_device(self) -> int:
-        """Bytes of what lies on an accelerator, where there is one."""
+        """Bytes needed on an accelerator, where there is one."""
         return self.weights + self.gradients + self.optimizer + self.activations
 
     @property

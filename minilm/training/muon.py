@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -48,27 +49,29 @@ class Muon(torch.optim.Optimizer):
                 )
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # it takes no closure
         """One step for every parameter that has a gradient."""
         for group in self.param_groups:
             for parameters in by_shape(group["params"]):
                 self._step_together(parameters, group["lr"], group["momentum"], group["weight_decay"])
 
     def _step_together(self, parameters: list[nn.Parameter], rate: float, mu: float, decay: float) -> None:
-        updates = [self._momentum(parameter, mu) for parameter in parameters]
-        updates = torch.stack(updates)  # (n, rows, columns)
+        gradients = [cast(Tensor, each.grad) for each in parameters]
+        updates = torch.stack(  # (n, rows, columns)
+            [self._momentum(each, gradient, mu) for each, gradient in zip(parameters, gradients, strict=True)]
+        )
         rows, columns = updates.shape[1:]
         scaled = rate * max(1.0, rows / columns) ** 0.5
         for parameter, update in zip(parameters, orthogonalise(updates), strict=True):
             parameter.mul_(1 - rate * decay).sub_(update, alpha=scaled)
 
-    def _momentum(self, parameter: nn.Parameter, mu: float) -> Tensor:
+    def _momentum(self, parameter: nn.Parameter, gradient: Tensor, mu: float) -> Tensor:
         """The gradient, blended with what it has been (Nesterov's form)."""
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
-        momentum = state["momentum_buffer"].lerp_(parameter.grad, 1 - mu)
-        return parameter.grad.lerp(momentum, mu)
+        momentum: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - mu)
+        return gradient.lerp(momentum, mu)
 
 
 def by_shape(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
@@ -94,4 +97,5 @@ def orthogonalise(matrices: Tensor, rounds: int = 5) -> Tensor:
     for _ in range(rounds):
         gram = x @ x.mT  # (n, rows, rows)
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.mT if tall else x).to(matrices.dtype)
+    found: Tensor = x.mT if tall else x
+    return found.to(matrices.dtype)

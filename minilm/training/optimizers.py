@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ def is_hidden_matrix(name: str, parameter: Tensor) -> bool:
     return parameter.dim() == 2 and "embedding" not in name
 
 
-def groups_of(optimizers: list[torch.optim.Optimizer]) -> list[dict]:
+def groups_of(optimizers: list[torch.optim.Optimizer]) -> list[dict[str, Any]]:
     """All parameter groups of all optimisers."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 

@@ -1,11 +1,11 @@
-"""What a run tells: its settings before the first step, every step, every evaluation, the result."""
+"""What a run reports: its settings before the first step, every step, every evaluation, the result."""
 
 from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, overload
 
 from minilm.training.config import TrainingConfig
 
@@ -17,17 +17,17 @@ class StepRecord:
     step: int
     """1 for the first."""
     steps: int
-    """Of how many."""
+    """Total number of steps."""
     loss: float
-    """Of the batch before the step, in nats per target."""
+    """Loss of the batch before the step, in nats per target."""
     learning_rate: float
-    """Of AdamW at this step."""
+    """AdamW's learning rate at this step."""
     gradient_norm: float
-    """Before clipping."""
+    """Norm of the gradient before clipping."""
     tokens_per_second: float
-    """Tokens read in this step, over its time."""
+    """Tokens read in this step, divided by its time."""
     seconds: float
-    """Since the run began."""
+    """Time since the run began."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class EvaluationRecord:
     """One look at held-out text."""
 
     step: int
-    """After how many steps."""
+    """Steps taken before it."""
     loss: float | None
-    """In nats per token; None where no evaluation was asked for."""
+    """Loss in nats per token; None if no `evaluate` was given."""
     sample: str | None = None
     """A text the model made."""
 
@@ -47,7 +47,9 @@ class Records(Sequence[StepRecord]):
 
     def __init__(self, records: Iterable[StepRecord] = ()):
         whole = ("step", "steps")
-        self._columns = {each.name: array("q" if each.name in whole else "d") for each in fields(StepRecord)}
+        self._columns: dict[str, array[Any]] = {
+            each.name: array("q" if each.name in whole else "d") for each in fields(StepRecord)
+        }
         if isinstance(records, Records):
             self._columns = {name: column[:] for name, column in records._columns.items()}
             return
@@ -59,7 +61,7 @@ class Records(Sequence[StepRecord]):
         for name, column in self._columns.items():
             column.append(getattr(record, name))
 
-    def rows(self, names: Sequence[str]) -> Iterator[tuple]:
+    def rows(self, names: Sequence[str]) -> Iterator[tuple[float, ...]]:
         """Some fields of every record."""
         return zip(*(self._columns[name] for name in names), strict=True)
 
@@ -76,6 +78,10 @@ class Records(Sequence[StepRecord]):
     def __len__(self) -> int:
         return len(self._columns["step"])
 
+    @overload
+    def __getitem__(self, place: int) -> StepRecord: ...
+    @overload
+    def __getitem__(self, place: slice) -> Records: ...
     def __getitem__(self, place: int | slice) -> StepRecord | Records:
         if not isinstance(place, slice):
             return StepRecord(*(column[place] for column in self._columns.values()))
@@ -91,7 +97,7 @@ class Records(Sequence[StepRecord]):
             return NotImplemented
         return len(self) == len(other) and all(map(StepRecord.__eq__, self, other))
 
-    __hash__ = None  # it grows
+    __hash__ = None  # type: ignore[assignment]  # it grows
 
     def __repr__(self) -> str:
         return f"<{len(self)} step records>"
@@ -117,12 +123,12 @@ class TrainingResult:
 
     steps: int = 0
     """Optimiser steps taken, earlier parts of a resumed run included."""
-    records: Sequence[StepRecord] = field(default_factory=Records)
+    records: Records | list[StepRecord] = field(default_factory=Records)
     """One for every step."""
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     """One for every evaluation."""
     stopped: bool = False
-    """Whether somebody stopped it before its last step."""
+    """Whether it was stopped from outside before its last step."""
     stopped_early: bool = False
     """Whether it ended because held-out text was no longer predicted better (`TrainingConfig.patience`)."""
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""All it takes to go on with a run: weights, optimiser and random state in one file, the history beside it."""
+"""All that is needed to continue a run: weights, optimiser and random state in one file, the history beside it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from minilm.training.records import TrainingResult
 
 FILE = "checkpoint.safetensors"
 VERSION = 2
-"""Of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
+"""The version of the checkpoint's layout; 1 kept the history in the file and knew less of the run."""
 REACHED = {"steps": int, "stopped_early": bool, "seconds": float, "bytes": int, "evaluations": int}
-"""What a checkpoint says of its run and of the history beside it."""
-ADVICE = "give this run a folder of its own, or pass resume=False to begin anew"
+"""What a checkpoint says of its run and of its history."""
+ADVICE = "give this run a folder of its own, or pass resume=False to start again"
 
 
 class OtherRunError(CheckpointError):
@@ -38,7 +38,7 @@ class Checkpoint:
         self.folder, self.path, self.run = folder, folder / FILE, run
         self.identity, self.bits = run.identity(), run.bits()
         self.history: History | None = None
-        self.saved: tuple | None = None
+        self.saved: tuple[int, int, bool] | None = None
         """What the file on disk has reached."""
 
     def save(self, result: TrainingResult) -> None:
@@ -59,7 +59,7 @@ class Checkpoint:
         is_first = self.history is None
         self.history = self.history or History(self.folder, named_history(self.path))
         self.history.add(result)
-        metadata = self.metadata(result, {kind: len(named) for kind, named in kinds.items()})
+        metadata = self.metadata(result, self.history, {kind: len(named) for kind, named in kinds.items()})
         write_tensors(self.path, flat(kinds), metadata)
         self.saved = reached
         if is_first:
@@ -75,8 +75,8 @@ class Checkpoint:
                 )
         return weights
 
-    def metadata(self, result: TrainingResult, n_tensor: dict[str, int]) -> dict[str, Any]:
-        """What stands beside the tensors: little, however long the run."""
+    def metadata(self, result: TrainingResult, history: History, n_tensor: dict[str, int]) -> dict[str, Any]:
+        """The metadata stored with the tensors: little, however long the run."""
         reached = {
             "steps": result.steps,
             "stopped_early": result.stopped_early,
@@ -89,7 +89,7 @@ class Checkpoint:
             "config": asdict(self.run.config),
             "result": reached,
             "tensors": n_tensor,
-            "history": self.history.mark(),
+            "history": history.mark(),
         }
 
     def load(self) -> TrainingResult:
@@ -123,8 +123,8 @@ class Checkpoint:
         version = metadata.get("version", 1)
         if version > VERSION:
             raise CheckpointError(
-                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: go on with the newer "
-                "minilm"
+                f"{self.path} has layout {version}, and this minilm knows layouts up to {VERSION}: continue with the "
+                "newer minilm"
             )
         theirs, ours = (
             (metadata["identity"], self.identity) if version > 1 else old_identity(metadata, self.run)
@@ -136,14 +136,16 @@ class Checkpoint:
         result, mark = metadata["result"], metadata["history"]
         found = {**result, **{name: mark[name] for name in ("bytes", "evaluations")}}
         if {name: type(value) for name, value in found.items()} != REACHED or type(mark["steps"]) is not int:
-            raise TypeError(f"{found} is no state of a run")
+            raise TypeError(f"{found} is not a state of a run")
         self.saved = (result["steps"], mark["evaluations"], result["stopped_early"])
         warn_of_bits(self.path, metadata["bits"], self.bits)
         warn_of_probes(self.run.batches)
         self.history, records, evaluations = read_history(self.folder, mark, self.run.config.steps)
         return TrainingResult(records=records, evaluations=evaluations, **result)
 
-    def refuse_missing(self, promised: dict[str, int], kinds: dict[str, dict], steps: int) -> None:
+    def refuse_missing(
+        self, promised: dict[str, int], kinds: dict[str, dict[str, Tensor]], steps: int
+    ) -> None:
         """Raise CheckpointError unless all tensors are there that were written."""
         promised = promised or {"optimizer": 1 if steps else 0, "random": 1}
         for kind, number in promised.items():
@@ -183,7 +185,7 @@ def remove_run(folder: Path) -> None:
 def named_history(path: Path) -> str | None:
     """The history that a checkpoint counts on, if there is a checkpoint that can be read."""
     try:
-        return read_tensors(path)[1]["history"]["file"]
+        return str(read_tensors(path)[1]["history"]["file"])
     except (OSError, CheckpointError, KeyError, TypeError):
         return None
 

@@ -1,8 +1,8 @@
 """Tuning a frozen model: every method adds a delta at a named site; see `minilm.tuning.method`.
 
->>> tuned = tuning.attach(model, tuning.LoRA(rank=8))
->>> train(tuned, batches, tuning.LoRA().recipe(steps=300, learning_rate=3e-3))
->>> tuned.save("my_adapter"); base = tuned.detach()
+tuned = tuning.attach(model, tuning.LoRA(rank=8))
+train(tuned, batches, tuning.LoRA().recipe(steps=300, learning_rate=3e-3))
+tuned.save("my_adapter"); base = tuned.detach()
 """
 
 from minilm.tuning.attributes import encode_attributes

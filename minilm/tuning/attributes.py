@@ -1,4 +1,4 @@
-"""Attributes: whatever a text shall have, as tokens that stand before it (Zeldes et al. 2020)."""
+"""Control attributes, encoded as tokens that the auxiliary model reads before the text (Zeldes et al. 2020)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def encode_attributes(
     """Attributes written as text, as ids (B, m): the shorter ones with end-of-text tokens before them.
 
     Args:
-        length: m; None takes what the longest needs. A model should always be told attributes of one length.
+        length: m; None takes what the longest needs. A model should always get attributes of one length.
 
     Raises:
         ValueError: an attribute has no tokens, or more than `length`; or there is one string instead of a list.
@@ -31,7 +31,7 @@ def encode_attributes(
     for attribute, row in zip(attributes, rows, strict=True):
         if not row:
             raise ValueError(
-                f"the attribute {attribute!r} has no tokens: write down what the text shall have"
+                f"the attribute {attribute!r} has no tokens: write down what the text should have"
             )
         if len(row) > length:
             raise ValueError(
@@ -58,7 +58,7 @@ def check_attribute(
         )
     n_own = attribute.size(1) if columns is None else columns[1] - columns[0]
     if n_own == 0:
-        raise ValueError("the attribute has no tokens: write down what the text shall have, or pass none")
+        raise ValueError("the attribute has no tokens: write down what the text should have, or pass none")
     if n_own > longest:
         raise ValueError(
             f"an attribute of {n_own} tokens does not fit: the auxiliary model reads up to {longest}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -17,7 +18,7 @@ class Combination(Attachment):
 
     def __init__(self, parts: Mapping[str, Attachment]):
         super().__init__()
-        self.parts: Mapping[str, Attachment] = nn.ModuleDict(parts)
+        self.parts = cast(Mapping[str, Attachment], nn.ModuleDict(parts))
         self.position_offset = sum(part.position_offset for part in parts.values())
         self.n_virtual = sum(part.n_virtual for part in parts.values())
         self.takes_attribute = any(part.takes_attribute for part in parts.values())
@@ -31,12 +32,14 @@ class Combination(Attachment):
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        of_part = defaultdict(dict)
+        of_part: dict[str, dict[str, Tensor]] = defaultdict(dict)
         for name, tensor in tensors.items():
-            part, _, key = name.partition(".")
-            of_part[part][key] = tensor
+            owner, _, key = name.partition(".")
+            of_part[owner][key] = tensor
         if unknown := of_part.keys() - self.parts.keys():
-            raise ValueError(f"{min(unknown)} is no part of this method, which has {', '.join(self.parts)}")
+            raise ValueError(
+                f"{min(unknown)} is not a part of this method, which has {', '.join(self.parts)}"
+            )
         for name, part in self.parts.items():
             part.restore(of_part[name])
 

@@ -10,11 +10,11 @@ class ParameterCount:
     """Parameters, as published tables count them."""
 
     trained: int
-    """That training changes."""
+    """Parameters that training changes."""
     stored: int
-    """That have to be kept for the tuned model; a prefix, for one, drops the network that produced it."""
+    """Parameters to be kept for the tuned model; a prefix, for example, drops the network that produced it."""
     base: int
-    """Of the base model."""
+    """Parameters of the base model."""
 
     @property
     def fraction(self) -> float:

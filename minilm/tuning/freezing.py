@@ -7,7 +7,7 @@ another name, so it costs no memory, and any number of threads and tuned models 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -27,7 +27,7 @@ class FrozenView:
         self.own = dict(weights)
         self.slots = [each._parameters for each in base.modules() if each._parameters]
         self.addresses = self._look()
-        self.model: MiniLM = _twin(base, "", self.own)
+        self.model = _twin(base, "", self.own)
         self.model.__dict__["_original"] = (base,)  # not a submodule
         self.model.training = training
 
@@ -40,18 +40,21 @@ class FrozenView:
 
     def _look(self) -> list[int]:
         """Where the base's weights are in memory: nothing is copied, and a new pass asks each time."""
-        return list(map(Tensor.data_ptr, chain.from_iterable(map(dict.values, self.slots))))
+        return [weight.data_ptr() for here in self.slots for weight in here.values() if weight is not None]
 
 
-def _twin(module: nn.Module, prefix: str, own: Mapping[str, Tensor]) -> nn.Module:
+Net = TypeVar("Net", bound=nn.Module)
+
+
+def _twin(module: Net, prefix: str, own: Mapping[str, Tensor]) -> Net:
     """A module with the same settings and hooks, whose weights are `own` ones or those of the original, frozen."""
     twin = object.__new__(type(module))
     twin.__dict__.update(module.__dict__)
     twin.__dict__["_parameters"] = {
-        name: own[prefix + name] if prefix + name in own else weight.detach()
+        name: own[prefix + name] if prefix + name in own else weight if weight is None else weight.detach()
         for name, weight in module._parameters.items()
     }
     twin.__dict__["_modules"] = {
-        name: _twin(child, f"{prefix}{name}.", own) for name, child in module._modules.items()
+        name: _twin(child, f"{prefix}{name}.", own) for name, child in module.named_children()
     }
     return twin

@@ -1,4 +1,4 @@
-"""How strongly a shift of the logits is heard: a factor that can be turned while generating.
+"""The strength of a shift of the logits: a guidance scale that can be changed while generating.
 
 With z_AUX = log P(a | x_t, x_<t), a strength s samples in proportion to P(x_t | x_<t) P(a | x_t, x_<t)^s: 0
 is the base, 1 the conditional distribution, more of it asks for the attribute sooner than the texts that
@@ -8,6 +8,7 @@ have it do.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast, overload
 
 from minilm.model.passes import Under, conditions
 from minilm.system.checks import number
@@ -27,18 +28,22 @@ def check_strength(value: float) -> float:
 
 
 class Strength:
-    """An attribute of an attachment that refuses what is not a strength. `strength` may turn it for one thread."""
+    """A descriptor that validates a strength on assignment. `strength` may change it for one thread."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.slot = f"_{name}"
 
-    def __get__(self, attachment, owner: type | None = None) -> float:
+    @overload
+    def __get__(self, attachment: None, owner: type | None = None) -> Strength: ...
+    @overload
+    def __get__(self, attachment: object, owner: type | None = None) -> float: ...
+    def __get__(self, attachment: object | None, owner: type | None = None) -> float | Strength:
         if attachment is None:
             return self
         turned = (factor for each, factor in conditions().factors if each is attachment)
-        return next(turned, getattr(attachment, self.slot))
+        return next(turned, cast(float, getattr(attachment, self.slot)))
 
-    def __set__(self, attachment, value: float) -> None:
+    def __set__(self, attachment: object, value: float) -> None:
         setattr(attachment, self.slot, check_strength(value))
 
 
@@ -49,7 +54,7 @@ def strength(tuned: TunedModel, value: float | Mapping[str, float]) -> Under[Tun
         value: one for all attachments that have a strength, or by the attachments' names.
 
     Raises:
-        ValueError: a factor out of range, or a name that is no attachment with a strength.
+        ValueError: a factor out of range, or a name that is not an attachment with a strength.
     """
     able = {name: each for name, each in tuned.attachments.items() if hasattr(each, "strength")}
     wanted = dict(value) if isinstance(value, Mapping) else dict.fromkeys(able, value)

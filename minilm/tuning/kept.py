@@ -20,14 +20,14 @@ def multiplied_in(device: torch.device) -> torch.dtype | None:
 
 
 class Kept:
-    """One product. While its owner trains, or where gradients are recorded, it is made anew for every pass."""
+    """One product. While its owner trains, or where gradients are recorded, it is made again for every pass."""
 
     def __init__(self) -> None:
         self._made: tuple[Any, Any] | None = None
         self._n_forgotten = 0
 
     def forget(self) -> None:
-        """Make it anew: its owner has been trained, or is about to be."""
+        """Make it again: its owner has been trained, or is about to be."""
         self._n_forgotten += 1
 
     def get(self, training: bool, weight: Tensor, make: Callable[[], Any]) -> Any:
@@ -35,7 +35,7 @@ class Kept:
 
         Args:
             training: whether its owner trains.
-            weight: one of those that it is made of; if this one is moved or written to, it is made anew as well.
+            weight: one of those that it is made of; if this one is moved or written to, it is made again as well.
         """
         if training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return make()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from minilm.model.model import MiniLM
@@ -9,8 +11,9 @@ from minilm.model.model import MiniLM
 
 def linear_at(model: MiniLM, site: str, layer: int) -> nn.Linear:
     """The map at `query`, `key`, `value`, `output`, `up` or `down` of a layer."""
-    block = model.blocks[layer]
-    return getattr(block.mlp if site in ("up", "down") else block.attention, site)
+    block: Any = model.blocks[layer]
+    linear: nn.Linear = getattr(block.mlp if site in ("up", "down") else block.attention, site)
+    return linear
 
 
 def place_of(key: str) -> tuple[str, int]:

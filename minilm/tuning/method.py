@@ -1,7 +1,7 @@
 """What a tuning method is: settings that know what to attach to a model, and the attachment itself.
 
 A `Method` is a frozen dataclass: the choices one makes. Built for a base model it becomes an `Attachment`: the module
-that holds the trained weights and, once every pass, says which deltas stand at which places (see `minilm.model.sites`).
+that holds the trained weights and, once every pass, says which deltas act at which places (see `minilm.model.sites`).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Attachment(nn.Module):
     n_virtual: int = 0
     """Virtual tokens that it puts before the text."""
     takes_attribute: bool = False
-    """It can be told, in tokens that are no part of the text, what shall be written."""
+    """It takes an attribute: tokens, not part of the text, that say what to write."""
 
     def deltas(self) -> Mapping[Place, Delta]:
-        """What stands where in one forward pass."""
+        """The deltas of one forward pass, by place."""
         return {}
 
     def weights(self) -> Mapping[str, Tensor]:
@@ -61,7 +61,7 @@ class Attachment(nn.Module):
         """Write the same change into a copy of the base, for methods that can.
 
         Raises:
-            ValueError: the method's change is no change of the base's weights.
+            ValueError: the method does not change the base's weights.
         """
         raise ValueError(
             f"{type(self).__name__} cannot be merged: what it adds depends on the text and fits into no weight "
@@ -117,7 +117,7 @@ class Method(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The fields, as a saved file keeps them."""
-        return asdict(self)
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # subclasses are dataclasses
 
 
 def check_shapes(shapes: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:

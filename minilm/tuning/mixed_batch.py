@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from minilm.model.attention import Attended
 from minilm.model.cache import KVCache
 from minilm.model.interface import OnBase, Output, Reading
 from minilm.model.model import MiniLM
-from minilm.model.sites import AttentionDelta, Sites
+from minilm.model.sites import AttentionDelta, Delta, Place, Sites
 from minilm.model.slots import Memory
 from minilm.model.tokens import check_tokens, in_words
 from minilm.model.visibility import CAUSAL, Visibility, fixed
@@ -37,6 +38,7 @@ class MixedBatch(OnBase):
     """
 
     training = False
+    base: MiniLM
 
     def __init__(self, models: Sequence[TunedModel | MiniLM]):
         if not isinstance(models, list | tuple):
@@ -49,7 +51,7 @@ class MixedBatch(OnBase):
         bases = {id(model.base) for model in models}
         if len(bases) > 1:
             raise ValueError(f"the models of a batch must share one base, but these have {len(bases)}")
-        self.base: MiniLM = models[0].base
+        self.base = models[0].base
         self.rows: dict[TunedModel, list[int]] = defaultdict(list)
         for row, model in enumerate(self.models):
             if isinstance(model, TunedModel):
@@ -61,7 +63,10 @@ class MixedBatch(OnBase):
                     "adds virtual tokens or moves positions"
                 )
 
-    takes_attribute = property(lambda self: any(model.takes_attribute for model in self.rows))
+    @property
+    def takes_attribute(self) -> bool:
+        """Whether one of the models takes an attribute."""
+        return any(model.takes_attribute for model in self.rows)
 
     def __call__(
         self,
@@ -78,11 +83,14 @@ class MixedBatch(OnBase):
         if attribute is not None and not self.takes_attribute:
             raise ValueError("attribute must be None: none of the models of this batch takes one")
         reader = next((model.frozen() for model in self.rows), self.base)
-        return reader(tokens, attribute=attribute, cache=cache, sites=self.sites(), visibility=visibility)
+        output: Output = reader(
+            tokens, attribute=attribute, cache=cache, sites=self.sites(), visibility=visibility
+        )
+        return output
 
     def sites(self) -> Sites:
         """Every model's deltas, each confined to its rows."""
-        places = defaultdict(list)
+        places: dict[Place, list[Delta]] = defaultdict(list)
         for model, rows in self.rows.items():
             index = torch.tensor(rows, device=self.device)
             for place, deltas in model.sites().deltas.items():
@@ -95,12 +103,16 @@ class RowWise:
     """A delta that sees, and changes, only some rows of the batch."""
 
     site: str
-    delta: Callable
+    delta: Callable[..., Any]
     rows: Tensor
     """(b,) indices of its rows."""
 
-    def __call__(self, *arguments):
-        special = {"memory": self.memory, "attention": self.attention, "logits": self.logits}
+    def __call__(self, *arguments: Any) -> Any:
+        special: dict[str, Callable[..., Any]] = {
+            "memory": self.memory,
+            "attention": self.attention,
+            "logits": self.logits,
+        }
         return special.get(self.site, self.sum)(*arguments)
 
     def sum(self, x: Tensor, y: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ way. With a base of float32 or float64 nothing is converted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,25 +44,26 @@ class Converted:
     """A delta between two conversions."""
 
     site: str
-    delta: Delta
+    delta: Callable[..., Any]
     dtype: torch.dtype
 
-    def __call__(self, *arguments):
-        special = {"attention": self.attention, "logits": self.logits}
+    def __call__(self, *arguments: Any) -> Any:
+        special: dict[str, Callable[..., Any]] = {"attention": self.attention, "logits": self.logits}
         return special.get(self.site, self.sum)(*arguments)
 
     def sum(self, x: Tensor, y: Tensor) -> Tensor:
         """What is added to y."""
-        return self.delta(x.to(self.dtype), y.to(self.dtype)).to(y.dtype)
+        added: Tensor = self.delta(x.to(self.dtype), y.to(self.dtype))
+        return added.to(y.dtype)
 
     def attention(self, attended: Attended) -> AttentionDelta:
         """What is added to the heads' output and after the output map. Gates are kept where the trace looks for them."""
         names = ("query", "keys", "output", "scores", "weights")
         tensors = {name: getattr(attended, name) for name in names}
-        own = replace(
-            attended,
-            **{name: each if each is None else each.to(self.dtype) for name, each in tensors.items()},
-        )
+        in_own: dict[str, Any] = {
+            name: each if each is None else each.to(self.dtype) for name, each in tensors.items()
+        }
+        own = replace(attended, **in_own)
         dtype = attended.query.dtype
         return AttentionDelta(*(each if each is None else each.to(dtype) for each in self.delta(own)))
 
@@ -69,4 +71,5 @@ class Converted:
         """The shift of the logits."""
         states = [state if state is None else state.to(self.dtype) for state in reading.states]
         own = replace(reading, states=states, logits=reading.logits.to(self.dtype))
-        return self.delta(own).to(reading.logits.dtype)
+        shift: Tensor = self.delta(own)
+        return shift.to(reading.logits.dtype)

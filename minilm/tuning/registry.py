@@ -43,7 +43,11 @@ METHODS: dict[str, type[Method]] = {
 
 
 def count_on(config: ModelConfig, method: Method) -> ParameterCount:
-    """What a method costs on a base of this shape, without ever allocating one."""
+    """What a method costs on a base of this shape, without allocating the base.
+
+    >>> count_on(ModelConfig.preset("gpt2"), LoRA(rank=8)).trained
+    294912
+    """
     with torch.device("meta"):
         return attach(MiniLM(config), method).count()
 

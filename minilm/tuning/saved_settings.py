@@ -56,7 +56,7 @@ def checked_settings(kind: type[Method], settings: Any) -> dict[str, Any]:
 def _types(kind: type[Method]) -> dict[str, Any]:
     """The type of each field."""
     types = get_type_hints(kind)
-    return {field.name: types[field.name] for field in fields(kind)}
+    return {field.name: types[field.name] for field in fields(kind)}  # type: ignore[arg-type]  # a dataclass
 
 
 def fits_type(value: Any, kind: Any) -> bool:
@@ -73,7 +73,7 @@ def fits_type(value: Any, kind: Any) -> bool:
 
 
 def _fits_tuple(value: Any, kinds: tuple[Any, ...]) -> bool:
-    """A list of as many values as the tuple has, or of any number; of texts, each may stand there once."""
+    """A list of as many values as the tuple has, or of any number; of texts, each may occur once."""
     if not isinstance(value, list | tuple):
         return False
     if kinds[-1] is Ellipsis:

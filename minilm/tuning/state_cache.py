@@ -1,7 +1,7 @@
 """Running the frozen model once for each text, however many epochs a tuning method at the logits is trained
 for.
 
-What auxiliary tuning adds stands after the base, so nothing that is learnt changes what the base says of a
+What auxiliary tuning adds comes after the base, so nothing that is learned changes what the base says of a
 text. Kept are its last residual stream, from which one product makes the logits again (they would take
 vocab / d_model times the room), and the lower layer whose features the auxiliary model reads.
 """
@@ -32,13 +32,13 @@ from minilm.tuning.tuned import TunedModel
 class CachedBase(OnBase, nn.Module):
     """Reads and trains like a tuned model, and gives the same logits; what the base says of a text is kept.
 
-    A text is known by its tokens alone, so other data can never be taken for it. A model that reads
-    causally says the same of a text whatever stands after it: rows are kept with padding up to `width`, and
-    serve at every length below.
+    Entries are keyed by a hash of the tokens, so texts are never confused. Attention is causal, so hidden states
+    never depend on later tokens: rows are kept with padding up to `width`, and are reused at any shorter
+    length.
 
     Args:
         tuned: its methods must act at the logits only.
-        width: tokens of the longest row that will be kept; longer ones are read anew each time. None: the
+        width: tokens of the longest row that will be kept; longer ones are read again each time. None: the
             window.
         folder: keep the base's states there, for later runs and for other processes at the same time. None: in
             memory, and once they fill `memory_limit` bytes, in a temporary file.
@@ -61,7 +61,7 @@ class CachedBase(OnBase, nn.Module):
         self.width = tuned.window if width is None else whole("width", width, 1, tuned.window)
         self.layers = kept_layers(tuned)
         self.fingerprint, self.version = fingerprint(base), version_of(base)
-        about = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
+        about: dict[str, object] = {"fingerprint": self.fingerprint, "layers": list(self.layers)}
         shape = (len(self.layers), self.width, base.config.d_model)
         self.rows = RowStore(shape, base.dtype, memory_limit, folder, about)
 
@@ -78,14 +78,15 @@ class CachedBase(OnBase, nn.Module):
         base.check(tokens)
         anew = cache is not None or base.recorder is not None or not visibility.is_causal
         if anew or tokens.size(1) > self.width:
-            return self.tuned(tokens, attribute=attribute, cache=cache, visibility=visibility)
+            output: Output = self.tuned(tokens, attribute=attribute, cache=cache, visibility=visibility)
+            return output
         self.tuned.check_attribute(attribute)
         states = self.states(tokens)
         reading = Reading(base, tokens, states, base.predict(states[-1]), attribute, None)
         return Output(self.tuned.sites().shift(reading), states)
 
     def states(self, tokens: Tensor) -> list[Tensor]:
-        """The base's residual streams, each (B, T, d), with None for layers that nobody reads."""
+        """The base's residual streams, each (B, T, d), with None for layers that are not needed."""
         self.check_weights()
         padded = nn.functional.pad(tokens, (0, self.width - tokens.size(1)))  # (B, width)
         precision = str(multiplied_in(tokens.device)).encode()
@@ -93,7 +94,7 @@ class CachedBase(OnBase, nn.Module):
         rows = self.rows.get(keys)
         rows |= self.read_new({key: row for key, row in zip(keys, padded, strict=True) if key not in rows})
         kept = torch.stack([rows[key][:, : tokens.size(1)] for key in keys])  # (B, kept, T, d)
-        states: list = [None] * (self.base.config.n_layer + 1)
+        states: list[Any] = [None] * (self.base.config.n_layer + 1)
         for layer, state in zip(self.layers, kept.to(tokens.device).unbind(1), strict=True):
             states[layer] = state
         return states
@@ -110,11 +111,11 @@ class CachedBase(OnBase, nn.Module):
         try:
             self.rows.put(new)
         except (SaveError, ValueError) as error:
-            warnings.warn(f"{error}; training goes on, but reads these texts anew each time", stacklevel=2)
+            warnings.warn(f"{error}; training continues, but reads these texts again each time", stacklevel=2)
         return new
 
     def check_weights(self) -> None:
-        """Refuse to go on with what other weights have said.
+        """Refuse hidden states that other weights have computed.
 
         Raises:
             ValueError: the base is no longer what it was.
@@ -152,7 +153,7 @@ class CachedBase(OnBase, nn.Module):
 
 
 def check_acts_after(tuned: TunedModel) -> None:
-    """Raise ValueError unless all that was attached stands at the logits."""
+    """Raise ValueError unless all attached methods act at the logits only."""
     inside = sorted({site for site, _ in tuned.sites().deltas} - {"logits"})
     inside += ["the base's own weights"] if tuned.weights() else []
     if inside:
@@ -168,7 +169,7 @@ def kept_layers(tuned: TunedModel) -> tuple[int, ...]:
     return tuple(sorted(features | {tuned.config.n_layer}))
 
 
-def version_of(base: MiniLM) -> tuple:
+def version_of(base: MiniLM) -> tuple[object, ...]:
     """Changes with writes into weights, and costs next to nothing to look at.
 
     Fused optimisers write without counting it, but hardly into all weights except the last ones.

@@ -51,7 +51,7 @@ class RowStore:
         self.in_memory: dict[bytes, Tensor] = {}
         self.room = memory_limit // (torch.Size(shape).numel() * dtype.itemsize)
         self.about = {**(about or {}), "shape": list(shape), "dtype": str(dtype)}
-        self.temporary: TemporaryDirectory | None = None
+        self.temporary: TemporaryDirectory[str] | None = None
         self.file = None if folder is None else RowFile(Path(folder), self.about)
 
     def get(self, keys: Iterable[bytes]) -> dict[bytes, Tensor]:
@@ -73,15 +73,19 @@ class RowStore:
         rows = {key: row.detach().to("cpu", self.dtype, copy=True).contiguous() for key, row in rows.items()}
         if self.folder is None:
             rows = self._remember(rows)
-        if rows and self.file is None:
-            self.temporary = TemporaryDirectory(prefix="minilm-", ignore_cleanup_errors=True)
-            self.file = RowFile(Path(self.temporary.name), self.about)
         if rows:
-            self.file.write(
+            self._open_file().write(
                 {key: row.view(-1).view(torch.uint8).numpy().tobytes() for key, row in rows.items()}
             )
         if self.folder is not None:
             self._remember(rows)
+
+    def _open_file(self) -> RowFile:
+        """The file; a temporary one if no folder was given."""
+        if self.file is None:
+            self.temporary = TemporaryDirectory(prefix="minilm-", ignore_cleanup_errors=True)
+            self.file = RowFile(Path(self.temporary.name), self.about)
+        return self.file
 
     def __len__(self) -> int:
         in_file = 0 if self.file is None else len(self.file)
@@ -123,7 +127,7 @@ class RowFile:
             database.executemany("INSERT INTO about VALUES (?, ?)", new)
 
     def __len__(self) -> int:
-        return self._connection().execute("SELECT COUNT(*) FROM rows").fetchone()[0]
+        return int(self._connection().execute("SELECT COUNT(*) FROM rows").fetchone()[0])
 
     def read(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """Those keys that are there, each with its row; a damaged row is not there."""
@@ -146,7 +150,7 @@ class RowFile:
             database.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", triples)
 
     def _digest(self, key: bytes, row: bytes) -> bytes:
-        """Of a row, of the text that it belongs to, and of what it was made from."""
+        """A digest of a row, of the text that it belongs to, and of what it was made from."""
         return hashlib.sha256(b"".join((self.about, key, row))).digest()
 
     def _connection(self) -> sqlite3.Connection:
@@ -156,7 +160,8 @@ class RowFile:
             self._here.database = sqlite3.connect(self.path, timeout=PATIENCE, isolation_level=None)
             self._here.database.execute("PRAGMA synchronous = OFF")
             self._here.process = os.getpid()
-        return self._here.database
+        database: sqlite3.Connection = self._here.database
+        return database
 
     @contextmanager
     def _in_one_piece(self) -> Iterator[sqlite3.Connection]:

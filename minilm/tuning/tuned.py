@@ -8,11 +8,11 @@ and runs the base with it. The base is shared, never copied and never changed, s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,7 @@ from torch.func import functional_call
 from minilm.model.cache import KVCache
 from minilm.model.interface import OnBase, Output
 from minilm.model.model import MiniLM
-from minilm.model.sites import Sites
+from minilm.model.sites import Delta, Place, Sites
 from minilm.model.tokens import in_words
 from minilm.model.visibility import CAUSAL, Visibility
 from minilm.system.content_digests import digest
@@ -38,12 +38,14 @@ class TunedModel(OnBase, nn.Module):
 
     def __init__(self, base: MiniLM, methods: Mapping[str, Method]):
         super().__init__()
-        self._base = (base,)  # in a tuple, so that the base's weights do not count among this module's
+        # in a tuple, so that the base's weights do not count among this module's
+        self._base: tuple[MiniLM, ...] = (base,)
+        self._view: FrozenView | None = None
         self.methods = dict(methods)
         with torch.device(base.device):
             attachments = {name: method.build(base) for name, method in methods.items()}
-        self.attachments: Mapping[str, Attachment] = nn.ModuleDict(attachments).to(
-            trained_precision(base.dtype)
+        self.attachments = cast(
+            Mapping[str, Attachment], nn.ModuleDict(attachments).to(trained_precision(base.dtype))
         )
         self.position_offset = sum(each.position_offset for each in attachments.values())
         self.n_virtual = sum(each.n_virtual for each in attachments.values())
@@ -70,8 +72,9 @@ class TunedModel(OnBase, nn.Module):
         return self.base.window - self.position_offset - self.n_virtual
 
     def sites(self) -> Sites:
-        """What stands where in the next pass."""
-        places, dtype = defaultdict(list), self.base.dtype
+        """The deltas of the next pass, by place."""
+        places: dict[Place, list[Delta]] = defaultdict(list)
+        dtype = self.base.dtype
         for attachment, own in zip(self.attachments.values(), self._precisions, strict=True):
             for place, delta in attachment.deltas().items():
                 places[place].append(delta if own == dtype else converted(place, delta, own))
@@ -84,7 +87,10 @@ class TunedModel(OnBase, nn.Module):
         if all(weight.dtype == dtype for weight in own.values()):
             return own
         first = next(iter(own.values()))
-        return self._converted.get(self.training, first, lambda: in_precision(own, dtype))
+        weights: Mapping[str, Tensor] = self._converted.get(
+            self.training, first, lambda: in_precision(own, dtype)
+        )
+        return weights
 
     def forward(
         self,
@@ -109,9 +115,11 @@ class TunedModel(OnBase, nn.Module):
             "sites": self.sites(),
             "visibility": visibility,
         }
-        if torch.compiler.is_compiling():  # a compiler follows tensors, and makes no modules
-            return functional_call(self._view.model, dict(self.weights()), (tokens,), options)
-        return self.frozen()(tokens, **options)
+        if torch.compiler.is_compiling() and self._view:  # a compiler follows tensors, and makes no modules
+            output: Output = functional_call(self._view.model, dict(self.weights()), (tokens,), options)
+        else:
+            output = self.frozen()(tokens, **options)
+        return output
 
     @property
     def takes_attribute(self) -> bool:
@@ -119,7 +127,7 @@ class TunedModel(OnBase, nn.Module):
         return any(each.takes_attribute for each in self.attachments.values())
 
     def check_attribute(self, attribute: Tensor | None) -> None:
-        """Raise ValueError for an attribute that nobody would read."""
+        """Raise ValueError for an attribute that no method reads."""
         if attribute is not None and not self.takes_attribute:
             raise ValueError(
                 f"attribute must be None: {', '.join(self.methods)} takes none; auxiliary tuning does"
@@ -128,7 +136,7 @@ class TunedModel(OnBase, nn.Module):
     def frozen(self) -> MiniLM:
         """The base as this model reads it: without gradients, and with the weights that stand in for the base's own."""
         weights, view = self.weights(), self._view
-        if not view.fits(weights):
+        if view is None or not view.fits(weights):
             self._view = view = self._new_view(weights)
         return view.model
 
@@ -190,15 +198,15 @@ class TunedModel(OnBase, nn.Module):
         self._look_anew()
         return self
 
-    def _apply(self, fn, recurse: bool = True) -> TunedModel:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> TunedModel:
         """`.to(...)` moves the base along."""
-        self.base._apply(fn, recurse)
-        super()._apply(fn, recurse)
+        self.base._apply(fn, recurse)  # type: ignore[no-untyped-call]  # of torch
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._look_anew()
         return self
 
     def _look_anew(self) -> None:
-        """At the base and at the attachments' precision."""
+        """Look again at the base and at the precision of the attachments."""
         if self._base:
             self._precisions = [precision_of(each, self.base.dtype) for each in self.attachments.values()]
             self._view = self._new_view(self.weights())
@@ -207,7 +215,7 @@ class TunedModel(OnBase, nn.Module):
         return {**self.__dict__, "_view": None}  # a copy looks at the copied base
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self.train(self.training)
 
 
@@ -244,13 +252,14 @@ def check_method(method: object) -> None:
             if isinstance(method, type)
             else ""
         )
-        raise ValueError(f"{in_words(method)} is no tuning method{made}; see tuning.METHODS")
+        raise ValueError(f"{in_words(method)} is not a tuning method{made}; see tuning.METHODS")
 
 
 def by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
     """Methods under their own names."""
     named: dict[str, Method] = {}
-    for method in methods if isinstance(methods, list | tuple) else [methods]:
+    several = methods if isinstance(methods, list | tuple) else [cast(Method, methods)]
+    for method in several:
         check_method(method)
         if method.name in named:
             raise ValueError(
@@ -263,7 +272,7 @@ def by_name(methods: Method | Sequence[Method]) -> dict[str, Method]:
 
 @contextmanager
 def detached_on_error(tuned: TunedModel) -> Iterator[TunedModel]:
-    """Lets the base go if what happens inside fails."""
+    """Detach the base if an error is raised inside."""
     try:
         yield tuned
     except Exception:

@@ -202,7 +202,7 @@ def test_lines_of_a_killed_run_are_cut_off(model, batches, folder):
 def test_a_damaged_history_is_told(model, batches, folder, damage, complaint):
     [path] = folder.glob("history-*.jsonl")
     damage(path)
-    with pytest.raises(CheckpointError, match=f"history-1.jsonl.*{complaint}.*restore it, or begin anew"):
+    with pytest.raises(CheckpointError, match=f"history-1.jsonl.*{complaint}.*restore it, or start again"):
         train(model, batches, CONFIG, evaluate=lambda _: 1.0, progress=False, folder=folder)
     train(model, batches, CONFIG, evaluate=lambda _: 1.0, progress=False, folder=folder, resume=False)
     assert len(lines(folder)) == 1 + 6 + 4

@@ -248,7 +248,7 @@ def test_what_decides_nothing_may_change(copied, changes):
 def test_another_number_of_threads_is_said(begun, copied, monkeypatch):
     begun(PRETRAINING)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    with pytest.warns(UserWarning, match="goes on with threads=7 in place of 1: its numbers may differ"):
+    with pytest.warns(UserWarning, match="continues with threads=7 in place of 1: its numbers may differ"):
         train(plain()(), windows()(), SETTINGS, progress=False, folder=copied(PRETRAINING))
 
 

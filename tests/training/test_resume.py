@@ -170,7 +170,7 @@ def test_a_compiled_models_checkpoint_is_the_models(model, batches, tmp_path, fi
 
     config = TrainingConfig(steps=4, warmup_steps=1)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "the run of .* goes on with compiled=")
+        warnings.filterwarnings("ignore", "the run of .* continues with compiled=")
         stop_after(form(first), batches, config, tmp_path, 2)
         names = [name for name in read_tensors(tmp_path / "checkpoint.safetensors")[0] if "model" in name]
         assert names and not any("_orig_mod" in name for name in names)

@@ -155,7 +155,7 @@ def test_training_goes_on_when_the_disk_is_full(tuned, tokens, tmp_path, monkeyp
         raise SaveError("could not write states.sqlite: the disk is full")
 
     monkeypatch.setattr(cached.rows, "put", full)
-    with pytest.warns(UserWarning, match="disk is full; training goes on"):
+    with pytest.warns(UserWarning, match="disk is full; training continues"):
         logits = cached(tokens).logits
     torch.testing.assert_close(logits, tuned(tokens).logits, atol=1e-5, rtol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Tasks made from the story world: real data sets in small, with a known truth and a dial for how hard they are.
+"""Tasks made from the story world: real data sets in small, with a known truth and options for how hard they are.
 
     load("storyworld")                                    stories, to pretrain on
     load("storyworld-keywords", count=2)                  stories that contain given words
@@ -8,7 +8,7 @@
     load("storyworld-entailment", passages=3)             does one sentence follow from another?
     load("storyworld-documents", kind="facts first")      any kind of document, in any notation
 
-`task` says how examples are drawn and kept apart; every other module is one task, a dataclass whose fields are dials.
+`task` says how examples are drawn and kept apart; every other module is one task, a dataclass whose fields are the options.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TASKS: dict[str, type[Task]] = {
     "storyworld-entailment": StoryEntailment,
     "storyworld-documents": StoryDocuments,
 }
-"""Name for `minilm.datasets.load` -> the task; its fields are the dials."""
+"""Name for `minilm.datasets.load` -> the task; its fields are the options."""
 
 __all__ = [
     "TASKS",

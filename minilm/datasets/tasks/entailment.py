@@ -41,7 +41,7 @@ class StoryEntailment(Task):
             window = slice(start, start + self.passages)
             premise = " ".join(story.passages[window])
             known = self._known(story, tuple(fact for facts in story.facts_of[window] for fact in facts))
-            if known and story.attributes["hero"] in premise:
+            if known and story.value("hero") in premise:
                 label, positive = rng.randrange(3), rng.random() < 0.5
                 hypotheses = self._hypotheses(label, positive, premise, rng.choice(known), known)
                 if hypotheses:
@@ -54,7 +54,7 @@ class StoryEntailment(Task):
 
     def _known(self, story: Story, facts: tuple[Fact, ...]) -> list[Told]:
         """What a hypothesis can be about: facts of the hero that can be denied and that have rivals."""
-        hero = story.attributes["hero"]
+        hero = story.value("hero")
         return [c for c in told(self.world, story, facts) if c.fact[0] == hero and c.is_deniable]
 
     def _hypotheses(

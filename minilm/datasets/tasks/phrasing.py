@@ -1,6 +1,6 @@
 """Facts of the story world in plain words: said, denied, asked for.
 
-How each relation is said stands in the grammar file, under `relations`; here the subject is named ("Mia", "Mia's uncle",
+The grammar file says how each relation is worded, under `relations`; here the subject is named ("Mia", "Mia's uncle",
 "the goat", "she") and the pieces are joined.
 """
 
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from minilm.datasets.tasks.task import the_world
 from minilm.storyworld import Story, StoryWorld
 from minilm.storyworld.documents import Parts, Relation, filled
-from minilm.storyworld.grammar import Text
+from minilm.storyworld.grammar import Mention, Text
 
 Fact = tuple[str, str, str]
 RELATIVE = "relative"
@@ -22,7 +22,7 @@ RELATIVE = "relative"
 
 
 class Pronouns(NamedTuple):
-    """What stands for a person: "she", "her"."""
+    """The pronouns of a person: "she", "her"."""
 
     he: str
     his: str
@@ -36,7 +36,7 @@ class Told:
     name: str
     """What the subject is called: "Mia", "Mia's uncle", "the goat"."""
     pronouns: Pronouns | None
-    """None for subjects that are no persons."""
+    """None for subjects that are not persons."""
     relation: Relation
 
     @property
@@ -55,7 +55,7 @@ class Told:
         return sentence(f"{self.name} did not {self._phrase(self.relation.whether)}.")
 
     def asks_whether(self, called: str | None = None) -> str:
-        """ "Did Mia lose the kite?"; `called` stands for the name if given: "she"."""
+        """ "Did Mia lose the kite?"; `called` replaces the name if given: "she"."""
         return f"Did {called or self.name} {self._phrase(self.relation.whether)}?"
 
     def asks_what(self, called: str | None = None) -> str:
@@ -70,11 +70,15 @@ class Told:
         """The same of another claim's subject."""
         return replace(subject, fact=(subject.fact[0], *self.fact[1:]), relation=self.relation)
 
-    def _phrase(self, pattern: Parts, called: str | None = None) -> str:
+    def _phrase(self, pattern: Parts | None, called: str | None = None) -> str:
+        if pattern is None:
+            raise ValueError(
+                f"the grammar has no such phrase for {' '.join(self.fact[1:])!r}: ask `is_deniable`"
+            )
         values = {"subject": (Text(called or self.name),), "object": (Text(self.fact[2]),)}
         their = self.pronouns.his if self.pronouns else "the"
         return "".join(
-            part.text if isinstance(part, Text) else " " * part.spaced + their
+            part.text if isinstance(part, Text) else " " * cast(Mention, part).spaced + their
             for part in filled(pattern, values)
         )
 
@@ -88,7 +92,7 @@ def told(world: StoryWorld, story: Story, facts: tuple[Fact, ...]) -> list[Told]
         phrase = known.get(f"{relation} {{{slot_of.get(object_)}}}") or known.get(relation)
         if phrase and phrase.says and phrase.ask:
             pronouns = persons(world).get(subject)
-            found.append(Told(fact, name(subject, slot_of, story.attributes["hero"]), pronouns, phrase))
+            found.append(Told(fact, name(subject, slot_of, story.value("hero")), pronouns, phrase))
     return found
 
 

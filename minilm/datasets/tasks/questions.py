@@ -1,8 +1,8 @@
-"""A conversation about a document: CoQA's question, with the length of the document as a dial.
+"""A conversation about a document: CoQA's question, with the length of the document as an option.
 
 The document is one story, or several, of which one is asked about; its place among them is random, so a longer
 document is a longer way from the question back to the answer. After the first question the hero is only "she" or "he":
-who is meant stands in the history.
+the history says who is meant.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class StoryQuestions(Task):
         document = "\n".join(other.text for other in stories)
         turns = self._turns(askable(self.world, story, names), document, rng)
         if turns:
-            yield from Conversation(document, turns, story.attributes["plot"]).questions(self.history)
+            yield from Conversation(document, turns, story.value("plot")).questions(self.history)
 
     def _turns(self, facts: list[Askable], document: str, rng: random.Random) -> tuple[Turn, ...]:
         """Questions about some of the facts, in the order of telling."""
@@ -82,7 +82,7 @@ class Askable(NamedTuple):
     what: bool
     """Whether its object is settled by subject and relation, and the subject is known by name."""
     who: bool
-    """Whether its subject is settled by relation and object, and the object is somebody known by name."""
+    """Whether its subject is settled by relation and object, and the object is a person known by name."""
 
 
 def askable(world: StoryWorld, story: Story, names: list[str]) -> list[Askable]:

@@ -34,9 +34,10 @@ class StorySentiment(Task):
     def __post_init__(self) -> None:
         if self.sentences is not None:
             at_least(1, sentences=self.sentences)
-        told = {scene.ending for plot in self.world.grammar.plots.values() for scene in plot.scenes.values()}
+        scenes = [scene for plot in self.world.grammar.plots.values() for scene in plot.scenes.values()]
+        told = {scene.ending for scene in scenes if scene.ending is not None}
         if not set(ENDINGS) <= told:
-            known = ", ".join(sorted(told - {None}))
+            known = ", ".join(sorted(told))
             raise ValueError(
                 f"sentiment needs stories with the endings {' and '.join(ENDINGS)}; there are: {known}"
             )
@@ -62,5 +63,5 @@ def posteriors(oracle: Oracle, examples: list[LabelledSentence]) -> list[float]:
 
 
 def best_accuracy(oracle: Oracle, examples: list[LabelledSentence]) -> float:
-    """The accuracy that nobody can beat but by luck: the mean of max P(label | text)."""
+    """The highest possible accuracy, except by luck: the mean of max P(label | text)."""
     return sum(max(p, 1 - p) for p in posteriors(oracle, examples)) / len(examples)

@@ -17,6 +17,7 @@ from itertools import count, islice
 from typing import Any, ClassVar
 
 from minilm.storyworld import Story, StoryWorld
+from minilm.system.streams import python_stream
 
 SHARES = {"train": 0.5, "dev": 0.25, "test": 0.25}
 """Share of all texts that belongs to each split. There are more stories than anybody can read, so none is scarce."""
@@ -34,7 +35,7 @@ def the_world(name: str = "documents") -> StoryWorld:
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """A recipe that turns stories into examples; its fields are the dials that `load` takes.
+    """A recipe that turns stories into examples; its fields are the options that `load` takes.
 
     `load("train", 100)` is the same on every machine, and its first ten are `load("train", 10)`.
     """
@@ -45,7 +46,7 @@ class Task(ABC):
     """Where the stories come from; `StoryWorld("my_grammar.yaml")` for a grammar of your own."""
 
     sizes: ClassVar[Mapping[str, int]] = {"train": 2_000, "dev": 250, "test": 250}
-    """Examples in a split when nobody says how many."""
+    """Examples in a split, by default."""
 
     @abstractmethod
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[Any]:
@@ -72,7 +73,7 @@ class Task(ABC):
         """The part of an example that must not occur in another split, where it is less than a story; else None."""
         return None
 
-    def load(self, split: str, n: int | None = None) -> list:
+    def load(self, split: str, n: int | None = None) -> list[Any]:
         """The first `n` examples of a split; as many as `sizes` says if None.
 
         Raises:
@@ -87,7 +88,7 @@ class Task(ABC):
         seen: set[Any] = set()
         idle = 0
         for index, stories in enumerate(self._groups(split)):
-            examples = self.examples(stories, split, random.Random(f"{self.seed}/{index}"))
+            examples = self.examples(stories, split, python_stream(self.seed, index))
             new = (example for example in dict.fromkeys(examples) if example not in seen)
             fresh = [example for example in new if self._belongs(example, split)]
             seen.update(fresh)
@@ -96,7 +97,7 @@ class Task(ABC):
             if idle == PATIENCE:
                 raise ValueError(
                     f"{type(self).__name__} found nothing new in {PATIENCE:,} groups of stories after {len(seen):,} "
-                    f"{split} examples; ask for fewer (n=), turn its dials, or widen the grammar"
+                    f"{split} examples; ask for fewer (n=), change its options, or widen the grammar"
                 )
 
     def _belongs(self, example: Any, split: str) -> bool:
@@ -112,7 +113,7 @@ class Task(ABC):
     def _stories(self, split: str) -> Iterator[Story]:
         """The stories of a split, without end."""
         for block in count():
-            seed = random.Random(f"{self.seed}/{block}").getrandbits(48)
+            seed = python_stream(self.seed, block).getrandbits(48)
             stories = [
                 story for story in self.drawn_from.sample(BLOCK, seed=seed) if split_of(story.text) == split
             ]
@@ -125,7 +126,7 @@ def split_of(text: str) -> str:
     """The split that a text belongs to.
 
     >>> split_of("Mia had a red kite.")
-    'train'
+    'test'
     """
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64  # uniform in [0, 1)
@@ -137,7 +138,7 @@ def split_of(text: str) -> str:
 
 
 def at_least(low: int, **dial: int) -> None:
-    """ValueError unless the dial is a whole number of `low` or more."""
+    """Raise ValueError unless the option is a whole number of `low` or more."""
     [(name, value)] = dial.items()
     if type(value) is not int or value < low:
         raise ValueError(f"{name} must be a whole number, {low} or more, got {value!r}")

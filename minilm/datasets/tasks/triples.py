@@ -52,7 +52,7 @@ class StoryTriples(Task):
     def examples(self, stories: tuple[Story, ...], split: str, rng: random.Random) -> Iterator[TripleText]:
         """The story's beginnings with few enough facts, if its plot is one for this split."""
         story = stories[0]
-        plot = story.attributes["plot"]
+        plot = story.value("plot")
         seen = plot not in self.unseen_plots
         if not seen and split != "test":
             return

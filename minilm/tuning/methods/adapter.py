@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ class Adapter(Method):
 
     name: ClassVar[str] = "adapter"
     acts_at: ClassVar[str] = "mlp (attention_out, block)"
-    published: ClassVar[dict] = {"learning_rate": 1e-3, "warmup_steps": 500}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3, "warmup_steps": 500}
 
     bottleneck: int = 16
     """Width between the two maps."""
@@ -87,7 +87,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         hidden = F.relu(self.down(self.norm(x if self.reads_input else y)))  # (B, T, r)
-        return self.scale * self.up(hidden)  # (B, T, d)
+        added: Tensor = self.scale * self.up(hidden)  # (B, T, d)
+        return added
 
 
 class Bottlenecks(Attachment):
@@ -100,4 +101,4 @@ class Bottlenecks(Attachment):
         )
 
     def deltas(self) -> dict[Place, Delta]:
-        return {place_of(key): adapter for key, adapter in self.adapters.items()}
+        return {place_of(key): cast(Bottleneck, each) for key, each in self.adapters.items()}

@@ -89,11 +89,11 @@ def is_range(columns: object) -> bool:
     """Whether these are two whole numbers, 0 <= first < end."""
     if not isinstance(columns, tuple) or [type(each) for each in columns] != [int, int]:
         return False
-    return 0 <= columns[0] < columns[1]
+    return bool(0 <= columns[0] < columns[1])
 
 
 class AuxiliaryAttachment(Attachment):
-    """The auxiliary model, and how strongly it is heard."""
+    """The auxiliary model, and its strength."""
 
     strength = Strength()
     takes_attribute = True
@@ -119,7 +119,8 @@ class AuxiliaryAttachment(Attachment):
         cache = own_cache(reading, self, n_before)
         if cache is not None and cache.length > 0:
             attribute = None  # read in an earlier pass
-        return self.network(reading, attribute, cache, self.strength)
+        shift: Tensor = self.network(reading, attribute, cache, self.strength)
+        return shift
 
     def new_cache(self, batch_size: int, capacity: int | None = None) -> KVCache:
         """Room for the auxiliary model's keys and values."""
@@ -127,7 +128,7 @@ class AuxiliaryAttachment(Attachment):
         return KVCache(self.config, batch_size, capacity, weight.device, weight.dtype)
 
     def own_columns(self, reading: Reading) -> Tensor | None:
-        """The attribute (B, m) that this model is told, or None."""
+        """The attribute (B, m) that this model takes, or None."""
         if reading.attribute is None:
             return None
         check_attribute(

@@ -62,7 +62,8 @@ class FeatureNetwork(nn.Module):
     def read(self, states: Tensor) -> Tensor:
         """Proj: the base's residual stream (B, T, d) to (B, T, d_aux)."""
         states = states.to(self.project_in.weight.dtype)
-        return self.project_in(F.layer_norm(states, states.shape[-1:]))
+        projected: Tensor = self.project_in(F.layer_norm(states, states.shape[-1:]))
+        return projected
 
     def encode(self, base: Decoder, attribute: Tensor) -> Tensor:
         """T_LM^{1..L}(a E_LM): the attribute (B, m) through the base's first layers, (B, m, d)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minilm.model.model import MiniLM
 from minilm.system.checks import flag
@@ -21,7 +21,7 @@ class BitFit(Method):
 
     name: ClassVar[str] = "bitfit"
     acts_at: ClassVar[str] = "biases"
-    published: ClassVar[dict] = {"learning_rate": 1e-3, "warmup_steps": 500}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3, "warmup_steps": 500}
 
     layer_norm: bool = True
     """Also the biases of LayerNorms; they are biases all the same."""

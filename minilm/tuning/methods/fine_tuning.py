@@ -1,10 +1,10 @@
-"""Full fine-tuning: a copy of every weight, trained. The yardstick of all methods that train less."""
+"""Full fine-tuning: a copy of every weight, trained. The baseline of all methods that train less."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -18,7 +18,7 @@ class FullFineTuning(Method):
 
     name: ClassVar[str] = "fine-tuning"
     acts_at: ClassVar[str] = "every weight"
-    published: ClassVar[dict] = {"learning_rate": 6.25e-5, "warmup_steps": 500}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 6.25e-5, "warmup_steps": 500}
 
     def build(self, base: MiniLM) -> OwnWeights:
         return OwnWeights(base, [name for name, _ in base.named_parameters()])

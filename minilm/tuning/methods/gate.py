@@ -6,6 +6,7 @@ lambda_i = sigma(s_i - logsumexp_j(q_i k_j / sqrt(p)))         s_i: the score of
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,7 +27,7 @@ def gate(attended: Attended, own_score: Tensor) -> Tensor:
         log_sums = attended.scores.logsumexp(-1)
     else:
         log_sums = log_sum_exp(attended.query, attended.keys, attended.visible)
-    # The value of sigmoid, with a gradient that keeps its digits as the gate nears 1; sigmoid's y (1 - y) does not.
+    # Equal to sigmoid(s), but its gradient stays accurate as the gate approaches 1, where y (1 - y) underflows.
     share = F.logsigmoid(own_score - log_sums).exp().to(own_score.dtype)  # (B, H, T)
     attended.gates.append(share)
     return share
@@ -40,14 +41,15 @@ def log_sum_exp(query: Tensor, keys: Tensor, visible: Visibility = CAUSAL) -> Te
     """
     dtype = torch.promote_types(torch.promote_types(query.dtype, keys.dtype), torch.float32)
     with torch.autocast(query.device.type, enabled=False):
-        return LogSumExp.apply(query.to(dtype), keys.to(dtype), visible)
+        log_sums: Tensor = LogSumExp.apply(query.to(dtype), keys.to(dtype), visible)  # type: ignore[no-untyped-call]
+        return log_sums
 
 
 class LogSumExp(torch.autograd.Function):
     """The derivative of a log-sum-exp by its scores is their softmax."""
 
     @staticmethod
-    def forward(ctx, query: Tensor, keys: Tensor, visible: Visibility) -> Tensor:
+    def forward(ctx: Any, query: Tensor, keys: Tensor, visible: Visibility) -> Tensor:
         blocks = blocks_of_scores(query, keys, visible)
         log_sums = torch.cat([scores.logsumexp(dim=-1) for _, _, scores in blocks], dim=-1)
         log_sums.clamp_(min=torch.finfo(log_sums.dtype).min)  # of a query that sees nothing
@@ -57,7 +59,7 @@ class LogSumExp(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         query, keys, log_sums = ctx.saved_tensors
         of_query = torch.empty_like(query)
         of_keys = torch.zeros_like(keys) if ctx.needs_input_grad[1] else None  # below all that is trained
@@ -85,7 +87,7 @@ def blocks_of_scores(
         scores = query[..., rows, :] @ keys[..., seen]  # (B, H, block, seen)
         if triangle:  # only the block's own columns hold what some of its queries may not see
             own = scores[..., n_key - n_query + start :]
-            own.masked_fill_(~CAUSAL.mask(*own.shape[-2:], own.device), float("-inf"))
+            own.masked_fill_(~CAUSAL.mask(own.size(-2), own.size(-1), own.device), float("-inf"))
         elif mask is not None:
             scores.masked_fill_(~mask[..., rows, :], float("-inf"))
         yield rows, seen, scores

@@ -20,7 +20,7 @@ the text's share shrinks to 1 - lambda, as with a prefix). All maps are per head
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -49,7 +49,11 @@ class Inducer(Method):
 
     name: ClassVar[str] = "inducer"
     acts_at: ClassVar[str] = "attention (query)"
-    published: ClassVar[dict] = {"learning_rate": 1.25e-3, "warmup_steps": 500, "label_smoothing": 0.1}
+    published: ClassVar[dict[str, Any]] = {
+        "learning_rate": 1.25e-3,
+        "warmup_steps": 500,
+        "label_smoothing": 0.1,
+    }
 
     key_bottleneck: int = 10
     """r_k, width inside f_k; 0 leaves the virtual key on the query itself."""
@@ -79,23 +83,23 @@ class Inducer(Method):
         share("query_dropout", self.query_dropout)
 
     @classmethod
-    def adaptive(cls, value_bottleneck: int = 108, **settings) -> Inducer:
+    def adaptive(cls, value_bottleneck: int = 108, **settings: Any) -> Inducer:
         """The query as its own key, values within their head."""
         return cls(0, value_bottleneck, extend_value=False, **settings)
 
     @classmethod
-    def extension(cls, value_bottleneck: int = 16, **settings) -> Inducer:
+    def extension(cls, value_bottleneck: int = 16, **settings: Any) -> Inducer:
         """The query as its own key, values over the whole width."""
         return cls(0, value_bottleneck, **settings)
 
     @classmethod
-    def gating_variant(cls, key_bottleneck: int = 10, value_bottleneck: int = 15, **settings) -> Inducer:
+    def gating_variant(cls, key_bottleneck: int = 10, value_bottleneck: int = 15, **settings: Any) -> Inducer:
         """Renormalised: what the virtual value gains, the text loses. It has no start at the base."""
         return cls(key_bottleneck, value_bottleneck, gating=True, **settings)
 
     @classmethod
     def with_lora(
-        cls, key_bottleneck: int = 5, value_bottleneck: int = 12, query_rank: int = 24, **settings
+        cls, key_bottleneck: int = 5, value_bottleneck: int = 12, query_rank: int = 24, **settings: Any
     ) -> Inducer:
         """Inducer + LoRA of the paper."""
         return cls(key_bottleneck, value_bottleneck, query_rank=query_rank, **settings)
@@ -124,8 +128,9 @@ class InducerAttachment(Attachment):
         )
 
     def deltas(self) -> dict[Place, Delta]:
-        inducers = {("attention", layer): inducer for layer, inducer in enumerate(self.inducers)}
-        return inducers | {("query", layer): change for layer, change in enumerate(self.queries)}
+        inducers = {("attention", layer): each for layer, each in enumerate(self.inducers)}
+        changes = {("query", layer): each for layer, each in enumerate(self.queries)}
+        return {place: cast(Delta, each) for place, each in {**inducers, **changes}.items()}
 
 
 class AdaptedQuery(LowRank):
@@ -133,7 +138,8 @@ class AdaptedQuery(LowRank):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         x = dropout(x, self.dropout, self)
-        return self.scale * ((x @ self.A) @ self.B + self.bias)  # (B, T, d)
+        change = (x @ self.A) @ self.B  # (B, T, d)
+        return self.scale * (change if self.bias is None else change + self.bias)
 
 
 class LayerInducer(nn.Module):
@@ -155,7 +161,7 @@ class LayerInducer(nn.Module):
         lost = -share.unsqueeze(-1) * attended.output if self.gating else None  # (B, H, T, p)
         # Attention dropout falls on the virtual slot as on any other; what the text keeps has had its own.
         share = F.dropout(share, attended.dropout, training=attended.dropout > 0)
-        gained = self.value(attended.query, share)
+        gained: AttentionDelta = self.value(attended.query, share)
         return (
             gained
             if lost is None
@@ -165,7 +171,8 @@ class LayerInducer(nn.Module):
     def own_score(self, query: Tensor) -> Tensor:
         """q P_k / sqrt(p) of each query (B, H, T, p) with its own virtual key: (B, H, T)."""
         virtual_key = query if self.key is None else query + self.key(query)  # (B, H, T, p)
-        return (query * virtual_key).sum(dim=-1) * query.size(-1) ** -0.5
+        score: Tensor = (query * virtual_key).sum(dim=-1) * query.size(-1) ** -0.5
+        return score
 
 
 class HeadMLP(nn.Module):
@@ -186,7 +193,7 @@ class HeadMLP(nn.Module):
 class HeadValue(HeadMLP):
     """f_v that stays in its head: all of it is weighed by the gate."""
 
-    def forward(self, query: Tensor, gate: Tensor) -> AttentionDelta:
+    def forward(self, query: Tensor, gate: Tensor) -> AttentionDelta:  # type: ignore[override]  # it is no map
         return AttentionDelta(heads=gate.unsqueeze(-1) * super().forward(query))  # (B, H, T, p)
 
     def start_at_zero(self) -> None:

@@ -8,7 +8,7 @@ A starts random and B at zero, so that tuning starts at the base model; were bot
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +26,12 @@ class LoRA(Method):
     """Settings of LoRA.
 
     Raises:
-        ValueError: a setting is out of range, or a target is no linear site.
+        ValueError: a setting is out of range, or a target is not a linear site.
     """
 
     name: ClassVar[str] = "lora"
     acts_at: ClassVar[str] = "query, value (any linear map)"
-    published: ClassVar[dict] = {
+    published: ClassVar[dict[str, Any]] = {
         "learning_rate": 2e-4,
         "weight_decay": 0.01,
         "warmup_steps": 500,
@@ -103,12 +103,12 @@ class LoRAAttachment(Attachment):
                 self.changes[f"{target}-{layer}"] = LowRank(linear, settings)
 
     def deltas(self) -> dict[Place, Delta]:
-        return {place_of(key): change for key, change in self.changes.items()}
+        return {place_of(key): cast(LowRank, change) for key, change in self.changes.items()}
 
     def merge_into(self, model: MiniLM) -> None:
         """W <- W + scale A B; a linear layer holds W transposed."""
-        for key, change in self.changes.items():
-            linear = linear_at(model, *place_of(key))
-            linear.weight += (change.scale * change.A @ change.B).T
+        for key, module in self.changes.items():
+            linear, change = linear_at(model, *place_of(key)), cast(LowRank, module)
+            linear.weight.add_((change.scale * change.A @ change.B).T)
             if change.bias is not None:
-                linear.bias += change.bias
+                linear.bias.add_(change.bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minilm.model.model import MiniLM
 from minilm.tuning.composite import Combination
@@ -18,8 +18,8 @@ class MAM(Method):
 
     name: ClassVar[str] = "mam"
     acts_at: ClassVar[str] = "memory, mlp"
-    published: ClassVar[dict] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
-    suited: ClassVar[dict[str, float]] = {"learning_rate": 1e-3}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
     length: int = 8
     """Slots of the prefix; 30 for summarisation in the paper."""

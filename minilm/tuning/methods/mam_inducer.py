@@ -6,7 +6,7 @@ An inducer and a LoRA on the query in attention, a parallel adapter beside the M
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minilm.model.model import MiniLM
 from minilm.tuning.composite import Combination
@@ -25,7 +25,7 @@ class MAMInducer(Method):
 
     name: ClassVar[str] = "mam-inducer"
     acts_at: ClassVar[str] = "attention, query, mlp"
-    published: ClassVar[dict] = Inducer.published
+    published: ClassVar[dict[str, Any]] = Inducer.published
 
     key_bottleneck: int = 3
     """r_k of the inducer; 0 leaves the virtual key on the query itself."""

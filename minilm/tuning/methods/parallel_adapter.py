@@ -6,7 +6,7 @@ MLP(x) + scale (relu(x W_down + b_down) W_up + b_up)         x: the MLP's own in
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from minilm.model.model import MiniLM
 from minilm.system.checks import number, whole
@@ -24,7 +24,7 @@ class ParallelAdapter(Method):
 
     name: ClassVar[str] = "parallel-adapter"
     acts_at: ClassVar[str] = "mlp"
-    published: ClassVar[dict] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "label_smoothing": 0.1, "warmup_steps": 500}
 
     bottleneck: int = 16
     """Width between the two maps."""

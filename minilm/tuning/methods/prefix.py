@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from minilm.model.model import MiniLM
 from minilm.model.passes import evaluating
-from minilm.model.sites import Delta, Place
+from minilm.model.sites import Delta, MemoryDelta, Place
 from minilm.model.slots import Memory
 from minilm.system.checks import flag, whole
 from minilm.tuning.kept import Kept
@@ -39,8 +39,8 @@ class Prefix(Method):
 
     name: ClassVar[str] = "prefix"
     acts_at: ClassVar[str] = "memory"
-    published: ClassVar[dict] = {"learning_rate": 5e-5, "warmup_steps": 0}
-    suited: ClassVar[dict[str, float]] = {"learning_rate": 1e-3}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 5e-5, "warmup_steps": 0}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
     length: int = 8
     """l, slots in every layer."""
@@ -90,7 +90,8 @@ class PrefixAttachment(Attachment):
         """(L, 2, H, l, p). Where nothing is trained they are produced once and kept."""
         if self.network is None:
             return self.slots
-        return self._produced.get(self.training, self.network.first.weight, self.network)
+        made: Tensor = self._produced.get(self.training, self.network.first.weight, self.network)
+        return made
 
     def deltas(self) -> dict[Place, Delta]:
         layers = self.produce().unbind()
@@ -110,7 +111,7 @@ class PrefixAttachment(Attachment):
         return super().train(mode)
 
 
-def _shared_by_rows(slots: Tensor):
+def _shared_by_rows(slots: Tensor) -> MemoryDelta:
     """A delta that hands the same keys and values (H, l, p) to every row."""
     keys, values = slots
     return lambda batch_size: Memory(
@@ -131,7 +132,7 @@ class PrefixNetwork(nn.Module):
 
     def forward(self) -> Tensor:
         n_layer, two, n_head, length, head_size = self.shape
-        flat = self.second(torch.tanh(self.first(self.embedding.weight)))  # (l, L 2 d)
+        flat: Tensor = self.second(torch.tanh(self.first(self.embedding.weight)))  # (l, L 2 d)
         return flat.view(length, n_layer, two, n_head, head_size).permute(1, 2, 3, 0, 4)
 
     def fit(self, target: Tensor, steps: int) -> None:
@@ -151,7 +152,7 @@ def first_keys_and_values(base: MiniLM, settings: Prefix) -> Tensor | None:
         return None
     if settings.init == "vocabulary":
         return keys_and_values(base, torch.randint(base.config.vocab_size, (settings.length,)))
-    return keys_and_values(base, token_ids(settings.init, base))
+    return keys_and_values(base, token_ids(cast(tuple[int, ...], settings.init), base))
 
 
 @torch.no_grad()

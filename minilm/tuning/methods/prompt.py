@@ -7,7 +7,7 @@ never predicted, and the loss is over the text alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +29,8 @@ class Prompt(Method):
 
     name: ClassVar[str] = "prompt"
     acts_at: ClassVar[str] = "embedding"
-    published: ClassVar[dict] = {"learning_rate": 0.3, "warmup_steps": 500, "weight_decay": 1e-5}
-    suited: ClassVar[dict[str, float]] = {"learning_rate": 1.0}
+    published: ClassVar[dict[str, Any]] = {"learning_rate": 0.3, "warmup_steps": 500, "weight_decay": 1e-5}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1.0}
 
     length: int = 8
     """Virtual tokens before the text."""
@@ -66,7 +66,7 @@ def first_vectors(base: MiniLM, settings: Prompt) -> Tensor:
         return torch.empty(settings.length, base.config.d_model).normal_(std=0.02)
     if settings.init == "vocabulary":
         return embedding[torch.randint(base.config.vocab_size, (settings.length,))].clone()
-    return embedding[token_ids(settings.init, base)].clone()
+    return embedding[token_ids(cast(tuple[int, ...], settings.init), base)].clone()
 
 
 def check_virtual_tokens(length: int, init: str | tuple[int, ...], choices: tuple[str, ...]) -> None:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from minilm.model.config import ModelConfig
-from minilm.model.interface import Reading
+from minilm.model.interface import Output, Reading
 from minilm.model.model import MiniLM
 from minilm.model.side_caches import own_cache
 from minilm.model.sites import Delta, Place
@@ -36,7 +36,7 @@ class Side(Method):
 
     name: ClassVar[str] = "side"
     acts_at: ClassVar[str] = "logits"
-    suited: ClassVar[dict[str, float]] = {"learning_rate": 1e-1}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-1}
 
     d_model: int = 64
     """Width of the side network."""
@@ -82,7 +82,6 @@ class SideAttachment(Attachment):
     def shift(self, reading: Reading) -> Tensor:
         """R - B = (1 - sigmoid(a)) (S - B): (B, T, vocab)."""
         cache = own_cache(reading, self.network)
-        side = self.network(
-            reading.tokens, cache=cache, visibility=reading.visibility
-        ).logits  # (B, T, vocab)
+        read: Output = self.network(reading.tokens, cache=cache, visibility=reading.visibility)
+        side = read.logits  # (B, T, vocab)
         return torch.sigmoid(-self.gate) * (side - reading.logits)
