@@ -52,7 +52,9 @@ def checked(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def check(function: Callable[..., Any], name: str, value: Any, hint: Any) -> None:
     """Raise an AssertionError unless a value has the shape of its annotation."""
-    names = inspect.unwrap(function).__globals__  # a decorator, such as no_grad, has the names of its own module
+    names = inspect.unwrap(
+        function
+    ).__globals__  # a decorator, such as no_grad, has the names of its own module
     hint = eval(hint, names) if isinstance(hint, str) else hint
     try:
         die_if_unbearable(value, hint)

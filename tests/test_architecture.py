@@ -42,7 +42,7 @@ def test_the_drawing_is_up_to_date():
 
 def test_importing_minilm_loads_what_its_core_stands_on_and_no_more():
     code = """
-import sys, torch, numpy, regex, safetensors.torch
+import sys, torch, numpy, regex, safetensors.torch, jaxtyping
 before = set(sys.modules)
 import minilm
 new = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)

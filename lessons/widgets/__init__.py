@@ -27,7 +27,8 @@ from lessons.widgets.dashboard import TrainingDashboard
 from lessons.widgets.explorer import Explorer
 from lessons.widgets.figures import use_style
 from lessons.widgets.gate_explorer import GateExplorer
-from lessons.widgets.lab import Lab, LabRun
+from lessons.widgets.lab import Lab
+from lessons.widgets.lab_run import LabRun
 from lessons.widgets.lens_explorer import LensExplorer
 from lessons.widgets.playground import Playground
 from lessons.widgets.pretraining_lab import PretrainingLab, PretrainingSettings

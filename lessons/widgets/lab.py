@@ -3,54 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import ipywidgets as widgets
-from torch import nn
 
 from lessons.widgets import controls
 from lessons.widgets.dashboard import INTERRUPT, TrainingDashboard
 from lessons.widgets.kept_runs import S, check_folder, check_foreign, read_run, write_run
+from lessons.widgets.lab_run import Experiment, LabRun, M, finished
 from lessons.widgets.views.run import Run
-from minilm.objectives import BatchMaker
-from minilm.training import StopFlag, TrainingConfig, TrainingResult, train
+from minilm.training import StopFlag, train
 
 STOP = "end the run after its current step, keep what was learnt"
 NEWEST = "the newest run"
 BUSY = "a run is in progress: press Stop, or wait until it has ended"
-
-M = TypeVar("M", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class Experiment(Generic[M]):
-    """All that one run needs."""
-
-    model: M
-    batches: BatchMaker
-    config: TrainingConfig
-    evaluate: Callable[[M], float]
-    """Loss on held-out text, in nats per token."""
-    sample: Callable[[M], str]
-    """A text written by the model."""
-
-
-@dataclass(frozen=True)
-class LabRun(Generic[M, S]):
-    """A finished or stopped run."""
-
-    name: str
-    settings: S
-    """Values of the sliders; a frozen dataclass."""
-    model: M
-    """The trained model."""
-    result: TrainingResult
-
-    def __repr__(self) -> str:
-        return f"{self.name}: {self.settings}, {self.result.steps} of {self.result.records[-1].steps} steps"
 
 
 class Lab(TrainingDashboard, Generic[M, S]):
@@ -290,20 +259,3 @@ class Lab(TrainingDashboard, Generic[M, S]):
             button.disabled = running
         self.stop_button.disabled = in_cell or not running
         self.stop_button.tooltip = INTERRUPT if in_cell else STOP
-
-
-def finished(run: LabRun[M, S], number: int) -> Run:
-    """A run that was kept, as the dashboard shows it."""
-    result, steps = run.result, run.result.records[-1].steps
-    state = "stopped" if result.stopped else "finished"
-    n_parameter = sum(each.numel() for each in run.model.parameters() if each.requires_grad)
-    return Run(
-        run.name,
-        steps,
-        state,
-        list(result.records),
-        result.evaluations,
-        n_parameter,
-        str(run.settings),
-        number=number,
-    )

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lessons.widgets import controls
-from lessons.widgets.lab import Experiment, Lab
+from lessons.widgets.lab import Lab
+from lessons.widgets.lab_run import Experiment
 from minilm import BPETokenizer, MiniLM, ModelConfig, generate, load_pretrained, save_pretrained
 from minilm.evaluation.perplexity import mean_loss
 from minilm.objectives import Documents, NextToken

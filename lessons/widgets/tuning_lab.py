@@ -12,7 +12,8 @@ import torch
 from ipywidgets import Layout, Tab, VBox
 
 from lessons.widgets import controls
-from lessons.widgets.lab import Experiment, Lab, LabRun
+from lessons.widgets.lab import Lab
+from lessons.widgets.lab_run import Experiment, LabRun
 from lessons.widgets.look import Judge, answered, look
 from lessons.widgets.model_explorer import LanguageModel
 from lessons.widgets.tuning_settings import RATES, TuningSettings, docs, make_controls, method_of
