@@ -185,7 +185,7 @@ TUNING = {
     "norm": (lambda: BitFit(layer_norm=1), "layer_norm must be True or False, not 1"),
     "length": (lambda: Prompt(length=2.5), "length must be a whole number of at least 1, not 2.5"),
     "init": (lambda: Prompt(length=2, init=(1.5, 2.5)), "init must be whole token ids"),
-    "init 7": (lambda: Prefix(init=7), "init must be one of random or 8 token ids, not 7"),
+    "init 7": (lambda: Prefix(init=7), "init must be one of random, vocabulary or 8 token ids, not 7"),
     "hidden": (lambda: Prefix(hidden="512"), "hidden must be a whole number"),
     "gating": (lambda: Inducer(gating=None), "gating must be True or False, not None"),
     "query alpha": (lambda: Inducer(query_rank=2, query_alpha=NAN), "alpha must be a number, not nan"),

@@ -136,7 +136,7 @@ class Past(KVCache):
     """Keys and values (L, B, H, S, p) that gradients flow through: new ones are concatenated, not written in place."""
 
     def __init__(self, keys: Tensor, values: Tensor):
-        self.keys, self.values, self.lengths, self.companions = keys, values, None, {}
+        self.keys, self.values, self.lengths, self.companions, self.n_virtual = keys, values, None, {}, 0
         self.length = self.capacity = keys.size(-2)
         self.new: list[tuple[Tensor, Tensor]] = []
 

@@ -29,7 +29,7 @@ from minilm.training.held_out import DivergenceError, look
 from minilm.training.identity import Run
 from minilm.training.interrupt import StopFlag, interrupt_sets
 from minilm.training.optimizers import build_optimizers, groups_of, schedule_factor, set_learning_rate
-from minilm.training.records import RunInfo, StepRecord, TrainingResult
+from minilm.training.records import Records, RunInfo, StepRecord, TrainingResult
 from minilm.training.resume import Checkpoint
 from minilm.training.run_folder import run_folder
 
@@ -160,8 +160,7 @@ class _Loop:
             if result.stopped_early:
                 break
             record = self.step(result.steps, started)
-            result.records.append(record)
-            result.steps += 1
+            result.add(record)
             result.seconds = time.perf_counter() - started
             self.tell("on_step", record)
             result.stopped = self.world.any(stop.is_set(), self.device) and result.steps < config.steps
@@ -249,7 +248,7 @@ class _Loop:
         """What callbacks are given at the start."""
         n_trained = sum(parameter.numel() for parameter in self.trained)
         return RunInfo(
-            self.config, n_trained, str(self.device), self.result.steps, self.result.records.copy()
+            self.config, n_trained, str(self.device), self.result.steps, Records(self.result.records)
         )
 
     def tell(self, event: str, news: object) -> None:

@@ -123,7 +123,7 @@ class TrainingResult:
 
     steps: int = 0
     """Optimiser steps taken, earlier parts of a resumed run included."""
-    records: Records | list[StepRecord] = field(default_factory=Records)
+    records: Sequence[StepRecord] = field(default_factory=Records)
     """One for every step."""
     evaluations: list[EvaluationRecord] = field(default_factory=list)
     """One for every evaluation."""
@@ -139,6 +139,13 @@ class TrainingResult:
         """Mean training loss of the last steps (at most 20), in nats per target."""
         last = [record.loss for record in self.records[-20:]]
         return sum(last) / len(last) if last else float("nan")
+
+    def add(self, record: StepRecord) -> None:
+        """One more step was taken."""
+        if not isinstance(self.records, Records):
+            self.records = Records(self.records)
+        self.records.append(record)
+        self.steps += 1
 
     def as_dict(self) -> dict[str, Any]:
         """Lists, texts and numbers, as JSON holds them."""

@@ -135,7 +135,7 @@ DOCUMENT_FAULTS = {
     "weights of turns": ("turns: {1: 1, 2: 1}", "turns: {1: 0}", "sum to zero"),
     "unknown key": ("few asked: {group", "few asked: {groups: a, group", "unknown key 'groups'"),
     "marks run together": ('"{story} ({ending})"', '"({story}) {ending}"', "marks run together"),
-    "brackets between": ('between: "\\n+\\n"', 'between: "[a|b]"', "plain text"),
+    "brackets between": ('between: "\\n+\\n"', 'between: "[a|b]"', "must be plain"),
 }
 
 
