@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from bisect import bisect_left
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from cells import RESULTS
 
-from minilm import BPETokenizer, MiniLM, load_pretrained, tune
+from minilm import BPETokenizer, MiniLM, ModelConfig, load_pretrained, tune
 from minilm.adaptation.encoded import EncodedTask
 from minilm.adaptation.task_model import TaskModel
 from minilm.system.devices import flush_denormals
@@ -26,6 +28,7 @@ from minilm.tuning import (
     ParallelAdapter,
     Prefix,
     Prompt,
+    count_on,
 )
 from minilm.tuning.saving import fingerprint
 
@@ -43,6 +46,16 @@ METHODS: dict[str, Method] = {
 }
 """Row -> the method in a size that stores at most `SHARE` of the base."""
 SHARE = 0.02
+
+
+def nearest(make: Callable[[int], Method], shape: ModelConfig, budget: int) -> Method:
+    """The method of the size, 1 to 64, that stores a number nearest to a budget; larger sizes store more."""
+
+    def stored(n: int) -> int:
+        return count_on(shape, make(n)).stored
+
+    above = bisect_left(range(1, 64), budget, key=stored) + 1  # the first size that is too large, or 64
+    return make(min(above, max(above - 1, 1), key=lambda n: abs(stored(n) - budget)))
 
 
 def options(description: str | None, out: str, **numbers: int) -> argparse.Namespace:
@@ -68,7 +81,10 @@ def base_of(name: str) -> tuple[MiniLM, BPETokenizer, str]:
 def run(base: MiniLM, task: EncodedTask, method: Method, steps: int, seed: int, **training: Any) -> TaskModel:
     """One tuned model, without a word; evaluated at the end only."""
     settings = {"device": "cpu", "evaluate_every": steps, "progress": False, **training}
-    return tune(base, task.tokenizer, method, task, steps=steps, seed=seed, **settings)
+    tuned = tune(base, task.tokenizer, method, task, steps=steps, seed=seed, **settings)
+    if tuned.result.stopped:
+        raise KeyboardInterrupt  # half a run is no result
+    return tuned
 
 
 def from_scratch(base: MiniLM, seed: int) -> MiniLM:
