@@ -51,7 +51,8 @@ class TaskOracle(Oracle):
 
     def posterior(self, ids: Sequence[int] | Tensor, attribute: Attribute) -> Tensor:
         """P(the document is a story and has the attribute | x_<t): (T + 1,)."""
-        return super().posterior(ids, ("kind", "story")) * self.stories.posterior(ids, attribute)
+        story = super().posterior(ids, ("kind", "story"))
+        return torch.where(story == 0, story, story * self.stories.posterior(ids, attribute))
 
     def floor_of(self, records: Sequence[KeywordStory]) -> float:
         """The mean loss in nats per token that a perfect model has on stories whose keyword it is told."""
@@ -196,14 +197,14 @@ class Judge:
 
     Args:
         task: whose stories they are.
-        n_story: ordinary stories from which the n-gram models of SLOR are counted.
+        n_document: documents of all kinds from which the n-gram models of SLOR are counted.
     """
 
-    def __init__(self, task: KeywordStories, n_story: int = 1000):
+    def __init__(self, task: KeywordStories, n_document: int = 2000):
         tok = task.tokenizer
         self.oracle = Oracle(task.world, tok)
-        told = [self.oracle.encode(story.text) for story in task.world.sample(n_story, seed=1)]
-        stream = [token for ids in told for token in ids]
+        documents = StoryWorld().sample(n_document, seed=1)
+        stream = [token for each in documents for token in self.oracle.encode(each.text)]
         self.judge, self.unigram = (NGramModel(stream, tok.vocab_size, n=n) for n in (5, 1))
 
     def score(self, texts: Sequence[str], keywords: Sequence[str | Sequence[str]]) -> dict[str, float]:

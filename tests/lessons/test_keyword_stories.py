@@ -104,6 +104,8 @@ def test_the_tasks_oracle_obeys_bayes_rule(task):
     of_tokens = shift[range(len(ids)), ids]
     assert torch.allclose(of_tokens, (posterior[1:] / posterior[:-1]).log(), atol=1e-8)
     assert 0 < posterior[0] < oracle.stories.posterior([], attribute)[0]
+    letter = oracle.world.sample(1, kind="letter")[0]
+    assert oracle.posterior(task.tokenizer.encode(letter.text), attribute)[-1] == 0
 
 
 def test_the_floor_is_that_of_stories_whose_keyword_is_told(task):
@@ -114,7 +116,7 @@ def test_the_floor_is_that_of_stories_whose_keyword_is_told(task):
 
 
 def test_a_judge_knows_good_stories_and_bad_ones(task):
-    judge = Judge(task, n_story=30)
+    judge = Judge(task, n_document=60)
     good, keywords = [each.text for each in task.held_out], task.wanted(4)
     scores = judge.score(good, keywords)
     assert scores["has the keyword"] == scores["possible"] == scores["both"] == 1
