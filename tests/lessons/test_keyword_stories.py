@@ -120,9 +120,9 @@ def test_a_judge_knows_good_stories_and_bad_ones(task):
     good, keywords = [each.text for each in task.held_out], task.wanted(4)
     scores = judge.score(good, keywords)
     assert scores["has the keyword"] == scores["possible"] == scores["both"] == 1
-    bad = judge.score([text[: len(text) // 2] for text in good], ["nobody"] * 4)
+    bad = judge.score([text[: len(text) // 2] for text in good], ["xylophone"] * 4)
     assert bad["has the keyword"] == bad["both"] == bad["possible"] == 0
-    half = judge.score([good[0], good[1][:20]], [keywords[0], "nobody"])
+    half = judge.score([good[0], good[1][:20]], [keywords[0], "xylophone"])
     assert half["possible"] == half["both"] == half["has the keyword"] == 0.5
     shuffled = [" ".join(reversed(text.split())) for text in good]
     assert judge.score(shuffled, keywords)["SLOR"] < scores["SLOR"]
