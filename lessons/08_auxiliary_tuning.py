@@ -63,17 +63,24 @@ for record in task.records[:2]:
 # In most worlds nobody knows $P(\alpha \mid x_t, x_{<t})$. In the story world the oracle knows it. Here is the truth, without any
 # training: a story has begun, and it shall contain "therefore". The table shows the tokens that may come next: how probable each
 # is, the exact shift $\log P(x_t \mid x_{<t}, \alpha) - \log P(x_t \mid x_{<t})$ in nats, and how probable it becomes. It is the
-# place, among the first 60 tokens, where the property changes most.
+# place, among the first 60 tokens, where the word changes most. Tokens that no document has there are left out.
 
 # %%
 from minilm.evaluation.logit_shift import Asked, divergence
 
-oracle = TaskOracle(tok)
-story = task.held_out[0]
-asked = Asked(tok.encode(story.text)[:60], ("keyword", "therefore"), task.ids["therefore"])
-free, told = oracle.log_probs(asked.ids), oracle.log_probs(asked.ids, asked.attribute)  # (T + 1, vocab)
-stakes = divergence(told, free)  # KL(P(. | x, a) || P(. | x)), (T + 1,)
-place = int(stakes[1:].argmax()) + 1  # the first token only tells the kind of document
+oracle, attribute = TaskOracle(tok), ("keyword", "therefore")
+
+
+def of_the_word(ids: list[int]) -> torch.Tensor:
+    """KL(P(. | x, a) || P(. | x, a story)), (T + 1,): what the word changes, beyond "this is a story"."""
+    return divergence(oracle.log_probs(ids, attribute), oracle.stories.log_probs(ids))
+
+
+stories = [tok.encode(each.text) for each in task.held_out if each.keywords == ("therefore",)]
+chosen = max(stories[:20], key=lambda ids: float(of_the_word(ids)[:60].max()))
+asked = Asked(chosen, attribute, task.ids["therefore"])
+free, told = oracle.log_probs(asked.ids), oracle.log_probs(asked.ids, attribute)  # (T + 1, vocab)
+place = int(of_the_word(chosen)[:60].argmax())
 print("...", tok.decode(asked.ids[max(place - 25, 0) : place]))
 
 # %%
@@ -91,8 +98,9 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# At most places nothing changes. At a few places much changes: there the story decides whether the word will be said. The left
-# figure shows how much the property changes the next token. The right figure shows how probable the property is so far.
+# At most places nothing changes. At a few places much changes: there the story decides whether the word will be said, or the
+# document whether it is a story (at the first token, and at ends of sentences). The left figure shows how much the next token's
+# distribution changes. The right figure shows how probable the property is so far.
 
 # %%
 import matplotlib.pyplot as plt
@@ -101,10 +109,11 @@ from lessons.widgets import use_style
 
 use_style()
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3), layout="constrained")
-_ = left.bar(range(len(stakes)), stakes, width=1.0)
-_ = left.set(
-    xlabel="token of the story", ylabel="KL, nats", title="How much the property changes the next token"
-)
+stakes = divergence(told, free)  # KL(P(. | x, a) || P(. | x)), (T + 1,)
+_ = left.bar(range(len(stakes)), stakes, width=1.0, label="a story with the word")
+_ = left.bar(range(len(stakes)), of_the_word(chosen), width=1.0, label="of that, the word")
+_ = left.set(xlabel="token of the story", ylabel="KL, nats", title="How much is changed")
+_ = left.legend()
 _ = right.plot(oracle.posterior(asked.ids, asked.attribute))
 _ = right.set(xlabel="token of the story", title='P(a story, and "therefore" occurs)', ylim=(0, 1.05))
 
