@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 8. Auxiliary tuning
 #
-# **You will see** a small model steer a frozen one by adding to its logits, and lay the shift that it learns beside the exact
-# shift that Bayes' rule asks for, token by token.
+# **You will see** a small model steer a frozen one by adding to its logits: asked for a word, it writes a story in which the
+# word occurs. You will lay what the small model learns beside what Bayes' rule says it must learn, token by token.
 #
-# **It takes** about three minutes on two CPU cores.
+# **You need** lesson 2 (logits, softmax). KL divergence is measured in nats, as losses are: natural logarithms.
+#
+# **It takes** about three minutes on two CPU cores, and an hour to read and solve. The exercises ask for code.
 
 # %%
 import torch
@@ -18,59 +20,77 @@ print(size)
 # %% [markdown]
 # ## The idea
 #
-# We want stories with a property $\alpha$: a given word shall occur in them. The frozen model has $P(x_t \mid x_{<t})$. What we
-# want is $P(x_t \mid x_{<t}, \alpha)$, and Bayes' rule says how far it is from there:
+# We want stories with a property $\alpha$: a given word occurs in them. The frozen model has $P(x_t \mid x_{<t})$. What we
+# want is $P(x_t \mid x_{<t}, \alpha)$, and Bayes' rule says how far it is from there (Zeldes et al. 2020, equation 2):
 #
 # $$\log P(x_t \mid x_{<t}, \alpha) = \log P(x_t \mid x_{<t}) + \log P(\alpha \mid x_t, x_{<t}) + \text{const}$$
 #
-# The constant is the same for all $x_t$, so that softmax takes it away. Auxiliary tuning (Zeldes et al. 2020) leaves the first
-# term to the frozen model and lets a small model learn the second, by adding the logits of both:
+# The constant is the same for all $x_t$, so softmax removes it. Auxiliary tuning leaves the first term to the frozen model.
+# A small model learns the second term, because the logits of both are added (equation 4):
 #
 # $$P(x_t \mid x_{<t}, \alpha) = \mathrm{softmax}\big(z_{LM}(x_{<t}) + z_{AUX}([\alpha ; x_{<t}])\big)$$
 #
-# Trained on stories that have their property, the small model never has to learn the language, only what a token says about
-# the property. In most worlds nobody knows $P(\alpha \mid x_t, x_{<t})$. In ours the oracle does.
+# The small model is trained on stories with their keyword. It does not have to learn the language. It only has to learn what a
+# token says about the property. Only the small model sees the keyword; the frozen model does not.
 
 # %%
-from lessons.keyword_stories import KeywordStories
+from lessons.widgets import drawings
+
+drawings.auxiliary()
+
+# %% [markdown]
+# ## The task
+#
+# The base has read fifteen kinds of documents: stories, letters, questions with answers, and others. In one kind, a note names a
+# word and a story with that word follows; but the task's own notation, `because = ...`, was kept away from the base. We ask for a
+# story that contains one of four words. So $\alpha$ says two things: this document is a story, and the word occurs in it.
+
+# %%
+from lessons.keyword_stories import Judge, KeywordStories, TaskOracle, interval, measured
 from minilm import load_pretrained
 
 base, tok = load_pretrained("storyworld")
 base.to(size.device)
-n_train = size.pick(smoke=64, cpu=4000, gpu=20000)
-n_held_out = size.pick(smoke=4, cpu=40, gpu=200)
-task = KeywordStories(tok, ("because", "suddenly", "instead", "therefore"), n_train, n_held_out)
+n_train = size.pick(smoke=32, cpu=4000, gpu=16000)
+n_sample = size.pick(smoke=4, cpu=200, gpu=400)
+task = KeywordStories(tok, ("therefore", "because", "suddenly", "instead"), n_train, max(n_sample // 4, 4))
 for record in task.records[:2]:
     print(record.keywords[0].upper(), "-", record.text, "\n")
 
 # %% [markdown]
 # ## The exact shift
 #
-# Here is the truth, without any training. A story has begun; it shall contain "therefore". The table shows the tokens that may
-# come next: how likely each is, the exact shift $\log P(x_t \mid x_{<t}, \alpha) - \log P(x_t \mid x_{<t})$ in nats, and how
-# likely it becomes. The place shown is where the keyword changes most.
+# In most worlds nobody knows $P(\alpha \mid x_t, x_{<t})$. In the story world the oracle knows it. Here is the truth, without any
+# training: a story has begun, and it shall contain "therefore". The table shows the tokens that may come next: how probable each
+# is, the exact shift $\log P(x_t \mid x_{<t}, \alpha) - \log P(x_t \mid x_{<t})$ in nats, and how probable it becomes. It is the
+# place, among the first 60 tokens, where the word changes most. Tokens that no document has there are left out.
 
 # %%
-from minilm.evaluation.logit_shift import Asked
-from minilm.storyworld import Oracle, StoryWorld
+from minilm.evaluation.logit_shift import Asked, divergence
 
-world = StoryWorld()
-oracle = Oracle(world, tok)
-attribute = ("keyword", "therefore")
-story = world.sample(1, seed=0, attribute=attribute)[0]
-asked = Asked(tok.encode(story.text), attribute, task.ids["therefore"])
-free, told = oracle.log_probs(asked.ids), oracle.log_probs(asked.ids, asked.attribute)  # (T + 1, vocab)
-place = int(torch.where(told > -torch.inf, told.exp() * (told - free), 0.0).sum(-1).argmax())
+oracle, attribute = TaskOracle(tok), ("keyword", "therefore")
+
+
+def of_the_word(ids: list[int]) -> torch.Tensor:
+    """KL(P(. | x, a) || P(. | x, a story)), (T + 1,): what the word changes, beyond "this is a story"."""
+    return divergence(oracle.log_probs(ids, attribute), oracle.stories.log_probs(ids))
+
+
+stories = [tok.encode(each.text) for each in task.held_out if each.keywords == ("therefore",)]
+chosen = max(stories[:20], key=lambda ids: float(of_the_word(ids)[:60].max()))
+asked = Asked(chosen, attribute, task.ids["therefore"])
+free, told = oracle.log_probs(asked.ids), oracle.log_probs(asked.ids, attribute)  # (T + 1, vocab)
+place = int(of_the_word(chosen)[:60].argmax())
 print("...", tok.decode(asked.ids[max(place - 25, 0) : place]))
 
 # %%
 import pandas as pd
 
 shift = oracle.shift(asked.ids, asked.attribute)[place]  # (vocab,)
-likely = free[place].topk(8).indices
+likely = [token for token in free[place].topk(8).indices.tolist() if free[place, token] > -torch.inf]
 pd.DataFrame(
     {
-        "token": [tok.readable(token) for token in likely.tolist()],
+        "token": [tok.readable(token) for token in likely],
         "before": free[place, likely].exp(),
         "shift": shift[likely],
         "after": told[place, likely].exp(),
@@ -78,8 +98,9 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# Nothing changes at most places, and much at a few: where the story is about to decide whether the word will be said. Two
-# figures say so: how much the keyword changes at each place, and what is left of the doubt whether it will come.
+# At most places nothing changes. At a few places much changes: there the story decides whether the word will be said, or the
+# document whether it is a story (at the first token, and at ends of sentences). The left figure shows how much the next token's
+# distribution changes. The right figure shows how probable the property is so far.
 
 # %%
 import matplotlib.pyplot as plt
@@ -87,15 +108,17 @@ import matplotlib.pyplot as plt
 from lessons.widgets import use_style
 
 use_style()
-stakes = torch.where(told > -torch.inf, told.exp() * (told - free), 0.0).sum(-1)  # (T + 1,)
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3), layout="constrained")
-_ = left.bar(range(len(stakes)), stakes, width=1.0)
-_ = left.set(xlabel="token of the story", ylabel="KL, nats", title="How much the keyword changes")
+stakes = divergence(told, free)  # KL(P(. | x, a) || P(. | x)), (T + 1,)
+_ = left.bar(range(len(stakes)), stakes, width=1.0, label="a story with the word")
+_ = left.bar(range(len(stakes)), of_the_word(chosen), width=1.0, label="of that, the word")
+_ = left.set(xlabel="token of the story", ylabel="KL, nats", title="How much is changed")
+_ = left.legend()
 _ = right.plot(oracle.posterior(asked.ids, asked.attribute))
-_ = right.set(xlabel="token of the story", title='P("therefore" will occur)', ylim=(0, 1.05))
+_ = right.set(xlabel="token of the story", title='P(a story, and "therefore" occurs)', ylim=(0, 1.05))
 
 # %% [markdown]
-# ## Exercise 1: Bayes' rule
+# ## Exercise 1: Bayes' rule (10 minutes, difficulty 2 of 5)
 #
 # `oracle.posterior(ids, attribute)[-1]` is $P(\alpha \mid x)$ after the tokens `ids`. Complete the function: the exact shift of
 # one next token, from two posteriors.
@@ -103,7 +126,7 @@ _ = right.set(xlabel="token of the story", title='P("therefore" will occur)', yl
 
 # %% tags=["key"]
 def is_the_oracles_shift(answer) -> bool:
-    """Whether it gives the oracle's shift for likely tokens, after beginnings of a story."""
+    """Whether it gives the oracle's shift for possible tokens, after beginnings of a story."""
     for end in (0, 5, place):  # after so many tokens
         exact = oracle.shift(asked.ids[:end], asked.attribute)[-1]
         for token in oracle.log_probs(asked.ids[:end])[-1].isfinite().nonzero()[:5, 0].tolist():
@@ -120,7 +143,7 @@ exercise(
         "P(x_t | x, a) / P(x_t | x) = P(a | x, x_t) / P(a | x): posteriors of `[*ids, token]` and of `ids`.",
         "`(posterior([*ids, token])[-1] / posterior(ids)[-1]).log()`",
     ),
-    because="the second posterior does not depend on the token: it is the constant that softmax takes away",
+    because="the second posterior does not depend on the token: it is the constant that softmax removes",
 )
 
 
@@ -146,16 +169,9 @@ solution("bayes", exact_shift)
 # %% [markdown]
 # ## By hand
 #
-# The auxiliary model is a small transformer that reads the keyword's $m$ tokens and then the text. Its output for the text is
-# added to the frozen model's. In the plain architecture it has an embedding of its own; in the other one it reads what the
-# frozen model's first $L$ layers made of keyword and text, each encoded by itself, and writes with the frozen embedding:
-#
-# $$h_{att} = \mathrm{Proj}(T_{LM}^{1..L}(\alpha)) + Z_{att} \qquad h_{txt} = \mathrm{Proj}(T_{LM}^{1..L}(x)) + Z_{txt} \qquad
-# z_{AUX} = \mathrm{Proj}'(T_{AUX}([h_{att} ; h_{txt}]))\,E_{LM}^\top$$
-#
-# The last projection starts at zero, so that training starts at the frozen model. (The first begins with a LayerNorm, as every
-# block does: the frozen model's states are hundreds of times as long as what a fresh layer adds to them, and would drown it.) To
-# see anything, we fill the last projection with noise here.
+# The plain architecture (Figure 1 of the report) is a small transformer with an embedding of its own. It reads the keyword's $m$
+# tokens and then the text. Its logits for the text are added to the frozen model's. Its last projection starts at zero, so
+# training starts at the frozen model. To see anything, we fill that projection with random numbers here.
 
 # %%
 from minilm import tuning
@@ -166,94 +182,124 @@ network = tuned.attachments["auxiliary"].network
 text = torch.tensor([[tok.end_of_text, *asked.ids[:12]]], device=base.device)  # (1, T)
 keyword = asked.told[None].to(base.device)  # (1, m)
 same = torch.equal(tuned(text, attribute=keyword).logits, base(text).logits)
-print(f"before training, the very logits of the base: {same}")
+print(f"before training, exactly the logits of the base: {same}")
 with torch.no_grad():
     network.project_out.weight.normal_()
-
-# %%
-with torch.no_grad():
     own = network.model(torch.cat([keyword, text], dim=1)).states[-1]  # (1, m + T, d_aux)
     own = network.project_out(network.model.final_norm(own)) @ network.model.token_embedding.weight.T
-    by_hand = base(text).logits + own[:, keyword.size(1) :]  # x_t is read at position m + t - 1
-    library = tuned(text, attribute=keyword).logits
-print(f"logits differ by less than 1e-4: {(by_hand - library).abs().max().item() < 1e-4}")
-_ = tuned.detach()
+    of_base, library = base(text).logits, tuned(text, attribute=keyword).logits  # (1, T, vocab)
 
 # %% [markdown]
-# ## Exercise 2: the right row
+# ## Exercise 2: add the right rows (10 minutes, difficulty 2 of 5)
 #
-# The small model reads $m$ keyword tokens and then the text $x_0, x_1, \dots$ (where $x_0$ is the end-of-text token that begins
-# it), and numbers its positions from 0. For a keyword of 3 tokens, at which position does it say what token $x_7$ will be?
+# `own` has a row for each of the keyword's $m$ tokens and for each of the $T$ tokens of the text; `of_base` has a row for each
+# token of the text. What follows a token is read at that token. Complete the function: the logits of the tuned model.
 
 # %% tags=["key"]
 exercise(
-    "row",
-    9,
+    "rows",
+    lambda answer: bool((answer(of_base, own, keyword.size(1)) - library).abs().max() < 1e-4),
     hints=(
-        "$x_0$ stands at position m.",
-        "What is to follow a token is read at that token: x_7 follows x_6.",
+        "The text's first token stands at position m of the small model's input.",
+        "The rows that belong to the text are `own[:, m:]`.",
     ),
-    because="m + t - 1: one off, and the model would be trained to predict what it has just read, or to skip a token",
+    because="counted from 1, the shift of token x_t stands at position m + t - 1: one row off, and the model would learn to "
+    "predict what it has just read",
 )
 
+
 # %% tags=["exercise"]
-position = ...
-check("row", position)
+def add_logits(of_base: torch.Tensor, own: torch.Tensor, m: int) -> torch.Tensor:
+    """Logits (B, T, vocab) of both models together, from (B, T, vocab) and (B, m + T, vocab)."""
+    return ...
+
+
+check("rows", add_logits)
+
 
 # %% tags=["solution"]
-position = 3 + 7 - 1
-solution("row", position)
+def add_logits(of_base: torch.Tensor, own: torch.Tensor, m: int) -> torch.Tensor:
+    """Logits (B, T, vocab) of both models together, from (B, T, vocab) and (B, m + T, vocab)."""
+    return of_base + own[:, m:]
+
+
+solution("rows", add_logits)
+_ = tuned.detach()
+
+# %% [markdown]
+# ## Reading the frozen model's states
+#
+# The report's second architecture (Figure 2) has no embedding. It reads what the frozen model's first $L$ layers computed of
+# keyword and text, each encoded by itself, and it writes with the frozen embedding:
+#
+# $$h_{att} = \mathrm{Proj}(T_{LM}^{1..L}(\alpha)) + Z_{att} \qquad h_{txt} = \mathrm{Proj}(T_{LM}^{1..L}(x)) + Z_{txt} \qquad
+# z_{AUX} = \mathrm{Proj}'(T_{AUX}([h_{att} ; h_{txt}]))\,E_{LM}^\top$$
+#
+# Two details are the library's own. $\mathrm{Proj}$ begins with a LayerNorm, because the frozen model's states are hundreds of
+# times longer than what a fresh layer adds to them. The projections have no bias; the report calls them affine, and $Z$ takes the
+# place of the bias.
+
+# %%
+drawings.auxiliary_features()
 
 # %% [markdown]
 # ## The run
 #
-# Now with training: feature extraction from all of the base's layers, on stories with their keywords. The loss is over the text
-# alone. Because the base is frozen, what it makes of a story never changes: `CachedBase` keeps it, and from the second epoch the
-# base is not run at all. The losses are the same. Watch the samples: each was asked for "because".
+# We train this second architecture on features of all layers of the base. The loss counts the text, never the keyword. The base
+# is frozen, so what it computes of a story never changes: `CachedBase` keeps it, and from the second epoch the base does not run
+# at all. The dashboard's floor is exact: no model that is told the keyword can have a lower loss on average. The gap between
+# start and floor is small, because the keyword matters at few tokens; watch the samples and the share that has its keyword.
 
 # %%
 from lessons.widgets import TrainingDashboard
 from minilm import train
 from minilm.evaluation.perplexity import mean_loss
 
-BATCH_SIZE = 16
-config = tuning.Auxiliary().recipe(
-    steps=size.pick(smoke=6, cpu=400, gpu=4000),
-    optimizer="muon",
-    learning_rate=3e-3,
-    matrix_learning_rate=0.02,
-    evaluate_every=size.pick(smoke=6, cpu=80, gpu=400),
-    device=size.device,
-)
-
-# %%
-n_sample = size.pick(smoke=3, cpu=40, gpu=200)
-dashboard = TrainingDashboard(title="A story with a keyword")
-held_out = task.batches(base.window, records=task.held_out).in_order()
-curves: dict[str, list[float]] = {"auxiliary": [], "from scratch": []}
+BATCH_SIZE = size.pick(smoke=8, cpu=32, gpu=32)
+steps = size.pick(smoke=4, cpu=600, gpu=4000)
+evaluate_every = size.pick(smoke=4, cpu=100, gpu=400)
+muon = {"optimizer": "muon", "learning_rate": 3e-3, "matrix_learning_rate": 0.02}
+config = tuning.Auxiliary().recipe(steps=steps, evaluate_every=evaluate_every, device=size.device, **muon)
+judge = Judge(task, size.pick(smoke=20, cpu=2000, gpu=5000))
+few = task.wanted(size.pick(smoke=4, cpu=40, gpu=100))
+curves: dict[str, list[dict]] = {"auxiliary": [], "from scratch": []}
+held_out = task.batches(base.window, 25, task.held_out).in_order()
 
 
-def write(model) -> str:
-    """A sample for the dashboard; the accuracy of many goes into the curve."""
-    curves["auxiliary"].append(task.accuracy(model, n_sample))
-    return task.write(model, ["because"])[0]
+def watch(model) -> str:
+    """A sample for the dashboard; the scores of some stories go into the curve."""
+    texts = task.write(model, few)
+    curves["auxiliary"].append(judge.score(texts, few))
+    return f"[{few[0]}, {curves['auxiliary'][-1]['has the keyword']:.0%} have theirs] {texts[0]}"
 
 
 # %%
 torch.manual_seed(0)
-tuned = tuning.attach(base, tuning.Auxiliary(feature_layers=base.config.n_layer))
+method = tuning.Auxiliary(feature_layers=base.config.n_layer)
+tuned = tuning.attach(base, method)
+dashboard = TrainingDashboard(floor=oracle.floor_of(task.held_out), title="A story with a keyword")
 dashboard.next_run("auxiliary", f"{tuned.count().trained:,} weights")
 result = train(
-    tuning.CachedBase(tuned, width=160), task.batches(base.window, BATCH_SIZE), config,
-    evaluate=lambda model: mean_loss(model, held_out), sample=write, callbacks=[dashboard], progress=False,
+    tuning.CachedBase(tuned, width=task.longest), task.batches(base.window, BATCH_SIZE), config,
+    evaluate=lambda model: mean_loss(model, held_out), sample=watch, callbacks=[dashboard], progress=False,
 )  # fmt: skip
 print(f"{tuned.count().trained:,} weights trained, beside {tuned.count().base:,} that stayed as they were")
 
 # %% [markdown]
+# Ten stories of the tuned model, none chosen. Each begins with the word that was asked for.
+
+# %%
+import re
+
+for word, written in zip(task.wanted(10), task.write(tuned, task.wanted(10), seed=7), strict=True):
+    shown = re.sub(rf"\b{word}\b", word.upper(), written, flags=re.IGNORECASE)
+    print(f"{word.upper()} - {shown}\n")
+
+# %% [markdown]
 # ## Look: base, shift, both, and the truth
 #
-# Each bar is a token whose probability the auxiliary model moved; the mark on it is the oracle's exact shift. Look for places
-# where a connective may come: there the shift should be large, and elsewhere nothing. Turn the strength; ask for another word.
+# Each bar is a token whose probability the auxiliary model moved; the mark on it is the oracle's exact shift. The explorer opens
+# where the tuned model moves most when it is told "therefore". Point at other tokens, ask for another word, turn the strength.
 
 # %%
 from lessons.widgets import ShiftExplorer
@@ -267,234 +313,326 @@ ShiftExplorer(
 )
 
 # %% [markdown]
-# ## How good is it?
+# Where does the small model look at its keyword? The base's attention is what it was, since nothing in the base has changed; so
+# we look into the auxiliary model. Each row is one of its heads, each column a token of the story. Dark: at this token the head
+# gives much of its attention to the keyword. Compare the dark columns with the bars of the figure above.
+
+# %%
+from minilm.model.passes import Pass
+
+
+class Listener:
+    """Keeps the attention of each layer of one pass."""
+
+    def __init__(self):
+        self.weights: list[torch.Tensor] = []
+
+    def keep_attention(self, layer, attended, n_memory) -> None:
+        self.weights.append(attended.weights[0])  # (H, m + T, m + T)
+
+
+# %%
+network, listener, m = tuned.attachments["auxiliary"].network, Listener(), len(asked.told)
+text = torch.tensor([[tok.end_of_text, *asked.ids]], device=base.device)
+with torch.no_grad():
+    h_att = network.read(network.encode(base, keyword)) + network.segments[0]
+    h_txt = network.read(base(text).states[network.n_feature]) + network.segments[1]
+    x = torch.cat([h_att, h_txt], dim=1)
+    for block in network.blocks:
+        x = block(x, Pass(recorder=listener, explicit=True))
+heard = torch.stack(listener.weights)[:, :, m:, :m].sum(-1).flatten(0, 1).cpu()  # (layers * heads, T)
+
+# %%
+figure, axes = plt.subplots(figsize=(11, 2.6), layout="constrained")
+picture = axes.pcolormesh(heard, vmin=0, vmax=1)
+_ = figure.colorbar(picture, label="share")
+_ = axes.set(
+    xlabel="token of the story", ylabel="head", title='Attention to "therefore" in the auxiliary model'
+)
+
+# %% [markdown]
+# ## Is it the posterior?
 #
-# Over all held-out stories, at every place: the learned shift beside the exact one, for all tokens that may well come there. A
-# perfect auxiliary model on a perfect base would put all points on the line. A token that the keyword rules out has an exact
-# shift of minus infinity, drawn and counted as -5 nats.
+# Every dot is a token that may come at some place of a held-out story (probability at least 1% without the keyword), not only the
+# story's own tokens. Across: the exact shift. Up: the learned shift. A token that the keyword excludes has an exact shift of minus
+# infinity; it is drawn, and counted, at -5 nats, at the left edge. The dense column at zero is the rule: at most places the right
+# shift is none. RMSE counts all dots alike.
 
 # %%
 from minilm.evaluation.logit_shift import compare_shifts
 
-comparison = compare_shifts(tuned, oracle, task.asked())
+comparison = compare_shifts(tuned, oracle, task.asked()[: size.pick(smoke=2, cpu=40, gpu=100)])
+exact, learned = comparison.likely
 figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
 _ = axes.axline((0, 0), slope=1, color="0.6", linewidth=1)
-_ = axes.scatter(comparison.exact, comparison.learned, s=8, alpha=0.6)
-_ = axes.set(
-    xlabel="exact shift, nats", ylabel="learned shift, nats", title="Every token of the held-out stories"
-)
+_ = axes.scatter(exact, learned, s=6, alpha=0.25, linewidths=0)
+_ = axes.set(xlabel="exact shift, nats", ylabel="learned shift, nats", title="Every token that may come")
+rmse = (learned - exact).square().mean().sqrt().item()
+at_zero = exact.square().mean().sqrt().item()
+print(f"{len(exact):,} dots: RMSE {rmse:.2f} nats; a shift of 0 everywhere would have {at_zero:.2f}")
+print(f"correlation over the dots whose exact shift exceeds half a nat: {comparison.correlation():.2f}")
 
 # %%
 matters = comparison.stakes > 0.1
-rows = {
-    "all": [each.mean().item() for each in (comparison.divergence_of_base, comparison.divergence)],
-    "where the keyword changes much": [
-        each[matters].mean().item() for each in (comparison.divergence_of_base, comparison.divergence)
-    ],
-}
-told_only = comparison.correlation(told=True)
-print(f"correlation where the exact shift exceeds 0.5 nat: {comparison.correlation():.2f}")
-print(f"the same over the stories' own tokens alone: {told_only:.2f}")
-print(f"what the base gets wrong of the language itself: {comparison.error_of_base.mean():.3f} nats a token")
-pd.DataFrame(rows, index=["base, not told", "with the auxiliary model"]).T.round(3)
+parts = {"base, not told": comparison.divergence_of_base, "with the auxiliary model": comparison.divergence}
+print("KL(P_oracle || P_model) in nats a token; P_oracle is told the keyword")
+pd.DataFrame(
+    {
+        "all places": {name: each.mean().item() for name, each in parts.items()},
+        "where the property changes much": {
+            name: each[matters].mean().item() for name, each in parts.items()
+        },
+    }
+).T.round(4)
+
+# %%
+print(f"KL(P_oracle || P_base), both told nothing: {comparison.error_of_base.mean():.4f} nats a token")
 
 # %% [markdown]
-# The table shows KL($P$ of the oracle, told the keyword, from the model's), in nats a token, averaged over places. Read it with
-# the line above it: a base that has not learnt the language perfectly is some way from *any* oracle, keyword or not, and the
-# auxiliary model corrects part of that too, since its loss asks for the right token and not for the right posterior. So the
-# learned shift is the posterior *plus* a correction of the base. That is where it is off the line, besides the places where it
-# has seen too few examples.
+# The last figure is what the base gets wrong of the documents themselves, keyword or not. The loss asks for the right token, so
+# the auxiliary model may correct a part of that too. Compare it with what is left in the table. If much more is left where the
+# property changes much, the cause is the training: the posterior takes many stories to learn, since each decides few times.
 #
 # ## Turn the strength
 #
-# Multiplied by $s$, the shift samples in proportion to $P(x_t \mid x_{<t})\,P(\alpha \mid x_t, x_{<t})^s$: 0 is the base, 1 the
-# conditional distribution. More of it asks for the word sooner, at the first chance, than stories that contain it do. What it
-# costs: SLOR, the fluency as another model judges it (here a 5-gram model of stories), and the share of stories that the world
-# could tell at all.
+# Multiplied by $s$, the shift samples in proportion to $P(x_t \mid x_{<t})\,P(\alpha \mid x_t, x_{<t})^s$: 0 is the base, and 1
+# the conditional distribution. A larger $s$ asks for the word sooner than stories that contain it do. It has a price. *Possible*
+# is the share of texts that the world can tell at all. *SLOR* is fluency as another model judges it, here a 5-gram model of all
+# kinds of documents, freed of length and of how rare the words are. At strength 0 the base writes documents of all kinds, so few of its
+# texts are possible as *stories*.
 
 # %%
-from minilm import datasets
-from minilm.evaluation.controlled import keyword_accuracy, share_possible, slor
-from minilm.evaluation.ngram import NGramModel
-
-ordinary = [
-    tok.encode(text)
-    for text in datasets.load("storyworld", "train", n=size.pick(smoke=20, cpu=1000, gpu=5000))
-]
-stream = [token for ids in ordinary for token in (*ids, tok.end_of_text)]
-judge, unigram = NGramModel(stream, tok.vocab_size, n=5), NGramModel(stream, tok.vocab_size, n=1)
 wanted = task.wanted(n_sample)
 
 
-# %%
-def score(texts: list[str]) -> dict[str, float]:
-    """Accuracy, fluency, and the share that the world could tell."""
-    fluency = slor(judge.log_prob, unigram, [oracle.encode(text) for text in texts])
-    return {
-        "accuracy": keyword_accuracy(texts, wanted),
-        "SLOR": sum(fluency) / len(fluency),
-        "possible": share_possible(oracle, texts),
-    }
+def with_interval(scores: dict[str, float], n: int) -> dict[str, str]:
+    """The shares with their 95% intervals over n samples, and SLOR."""
+    shares = {name: value for name, value in scores.items() if name != "SLOR"}
+    ends = {name: interval(value, n) for name, value in shares.items()}
+    told = {name: f"{value:.2f} ({ends[name][0]:.2f}-{ends[name][1]:.2f})" for name, value in shares.items()}
+    return told | {"SLOR": f"{scores['SLOR']:.2f}"}
 
 
-# %%
-strengths = size.pick(smoke=(0, 1), cpu=(0, 0.5, 1, 2, 4), gpu=(0, 0.5, 1, 2, 4))
 by_strength = {}
-for each in strengths:
+for each in size.pick(smoke=(0, 1), cpu=(0, 0.5, 1, 2, 4), gpu=(0, 0.5, 1, 2, 4)):
     with tuning.strength(tuned, each):
-        by_strength[each] = score(task.write(tuned, wanted))
-pd.DataFrame(by_strength).T.rename_axis("strength").round(2)
-
-# %% [markdown]
-# ## Exercise 3: what strength does
-#
-# At some place two tokens are possible, each with probability 1/2 for the base. After the first, the keyword will come with
-# probability 0.8, after the second with 0.2. What is the probability of the first token at strength 2?
-
-# %% tags=["key"]
-exercise(
-    "strength",
-    0.64 / (0.64 + 0.04),
-    hints=(
-        "Each token's weight is its own probability times the posterior to the power of the strength.",
-        "0.5 * 0.8**2 for the first, 0.5 * 0.2**2 for the second; the weights do not sum to 1 yet.",
-    ),
-    because="at strength 1 it would be 0.8, the share of such stories; strength 2 exaggerates that",
+        by_strength[each] = judge.score(task.write(tuned, wanted), wanted)
+pd.DataFrame({each: with_interval(row, n_sample) for each, row in by_strength.items()}).T.rename_axis(
+    "strength"
 )
 
+# %% [markdown]
+# ## Exercise 3: a strength of one's own (10 minutes, difficulty 3 of 5)
+#
+# Complete the function: the probabilities (vocab,) of the next token at a strength, from the base's log-probabilities and a shift.
+# Then predict, before you compute it: two tokens are equally probable for the base; after the first the keyword comes with
+# probability 0.8, after the second with 0.2. How probable is the first at strength 2?
+
+# %% tags=["key"]
+halves, posteriors = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.8, 0.2]).log()
+
+
+def turns_the_strength(answer) -> bool:
+    """Whether it gives the right probabilities at several strengths."""
+    for strength, first in ((0, 0.5), (1, 0.8), (2, 0.64 / 0.68)):
+        found = answer(halves, posteriors, strength)
+        assert abs(float(found.sum()) - 1) < 1e-5, (
+            f"at strength {strength} the sum is {float(found.sum()):.3f}"
+        )
+        assert abs(float(found[0]) - first) < 1e-5, (
+            f"at strength {strength} the first has {float(found[0]):.3f}"
+        )
+    return True
+
+
+exercise(
+    "strength",
+    turns_the_strength,
+    hints=(
+        "Logarithms add: the log-probability plus the strength times the shift.",
+        "Softmax makes them sum to 1: `(before + strength * shift).softmax(-1)`.",
+    ),
+    because="at strength 1 it is 0.8, the share of such stories; strength 2 exaggerates that to 0.94",
+)
+
+
 # %% tags=["exercise"]
-chance = ...
-check("strength", chance)
+def at_strength(before: torch.Tensor, shift: torch.Tensor, strength: float) -> torch.Tensor:
+    """Probabilities (vocab,) from log-probabilities and a shift, both (vocab,)."""
+    return ...
+
+
+check("strength", at_strength)
+
 
 # %% tags=["solution"]
-chance = 0.5 * 0.8**2 / (0.5 * 0.8**2 + 0.5 * 0.2**2)
-solution("strength", chance)
+def at_strength(before: torch.Tensor, shift: torch.Tensor, strength: float) -> torch.Tensor:
+    """Probabilities (vocab,) from log-probabilities and a shift, both (vocab,)."""
+    return (before + strength * shift).softmax(-1)
+
+
+solution("strength", at_strength)
 
 # %% [markdown]
 # ## Two at once
 #
-# Shifts add up: $z_{LM} + z_{AUX,1} + z_{AUX,2}$. So one trained model, attached twice, asks for two words. Each copy reads its own
-# columns of the attribute. Adding log-posteriors treats the two properties as independent given the text so far, which they
-# need not be.
+# Shifts add up: $z_{LM} + z_{AUX,1} + z_{AUX,2}$. So one trained model, attached twice, asks for two words. Each copy reads its
+# own columns of the attribute. Adding log-posteriors treats the two properties as independent given the text so far. They need
+# not be; and "this is a story" is then said twice.
 
 # %%
-m = len(task.ids["because"])
-pair = tuning.attach(
-    base,
+from dataclasses import replace
+
+m, first, second = len(task.ids["because"]), "because", "therefore"
+columns = {"first": (0, m), "second": (m, 2 * m)}
+pair = tuning.attach(base, {name: replace(method, columns=each) for name, each in columns.items()})
+for attachment in pair.attachments.values():
+    attachment.restore(tuned.attachments["auxiliary"].stored())
+
+# %%
+n_pair = max(n_sample // 2, 2)
+both = torch.cat([task.ids[first], task.ids[second]]).repeat(n_pair, 1)  # (n, 2m)
+texts = {
+    "told both": task.write_told(pair, both),
+    f"told {first}": task.write(tuned, [first] * n_pair),
+    f"told {second}": task.write(tuned, [second] * n_pair),
+}
+asked_of = {first: first, second: second, "both words": (first, second)}
+pd.DataFrame(
     {
-        "first": tuning.Auxiliary(feature_layers=base.config.n_layer, columns=(0, m)),
-        "second": tuning.Auxiliary(feature_layers=base.config.n_layer, columns=(m, 2 * m)),
-    },
-)
-for name in ("first", "second"):
-    pair.attachments[name].restore(tuned.attachments["auxiliary"].stored())
-both = torch.cat([task.ids["because"], task.ids["therefore"]]).repeat(n_sample, 1)  # (B, 2m)
-
-
-# %%
-def share_with(model, attribute: torch.Tensor, *words: str) -> float:
-    """Share of a model's stories that contain all of these words."""
-    return keyword_accuracy(task.write_told(model, attribute), [words] * len(attribute))
-
-
-shares = {}
-for words in (("because",), ("therefore",), ("because", "therefore")):
-    with tuning.strength(pair, 0):
-        untold = share_with(pair, both, *words)
-    shares[" and ".join(words)] = {"base": untold, "told both": share_with(pair, both, *words)}
-    if len(words) == 1:
-        alone = task.tell(words * n_sample)
-        shares[words[0]]["told this one"] = share_with(tuned, alone, *words)
-pd.DataFrame(shares).T.round(2)
+        name: {
+            label: judge.score(each, [words] * n_pair)["has the keyword"] for label, words in asked_of.items()
+        }
+        for name, each in texts.items()
+    }
+).T.round(2)
 
 # %% [markdown]
 # ## Against training from scratch
 #
-# The report's baseline is a language model trained from nothing on the same stories, with the keyword as a prefix. It has to
-# learn the language and the keyword together. Same steps, same batches, same optimiser; the base's own size.
+# The report's baseline is a language model of the base's own shape, trained from nothing on the same stories, with the keyword as a
+# prefix of the text. It has to learn the language and the keyword together. Same batches, same optimizer. One of its steps costs
+# several steps of the auxiliary model, so this run is shorter; the benchmark's curves, where they have been measured, have equal steps.
 
 # %%
 from minilm import MiniLM
 
 
-def write_prefixed(model) -> str:
+def watch_scratch(model) -> str:
     """The same for a model that reads the keyword as a prefix."""
-    curves["from scratch"].append(task.accuracy(model, n_sample, prefixed=True))
-    return task.write(model, ["because"], prefixed=True)[0]
+    texts = task.write(model, few, in_text=True)
+    curves["from scratch"].append(judge.score(texts, few))
+    return f"[{few[0]}] {texts[0]}"
 
 
 torch.manual_seed(0)
-scratch = MiniLM(base.config)
-dashboard.next_run("from scratch", "keyword as prefix")
+scratch = MiniLM(base.config).to(size.device)
+short = replace(
+    config, steps=size.pick(smoke=4, cpu=200, gpu=4000), evaluate_every=size.pick(smoke=4, cpu=50, gpu=400)
+)
+second_dashboard = TrainingDashboard(title="The same from scratch")
+second_dashboard.next_run("from scratch", "keyword as prefix")
 from_scratch = train(
-    scratch, task.prefixed(base.window, BATCH_SIZE), config,
-    sample=write_prefixed, callbacks=[dashboard], progress=False,
+    scratch, task.in_text.batches(base.window, BATCH_SIZE), short,
+    sample=watch_scratch, callbacks=[second_dashboard], progress=False,
 )  # fmt: skip
 
+# %% [markdown]
+# This is the report's Figure 3: fluency over steps on the left, accuracy over steps on the right. Lines with dots are the two runs
+# above, one run each. Thin lines, where the benchmark has been run, are its seeds.
+
 # %%
-figure, axes = plt.subplots(figsize=(6, 3.2), layout="constrained")
-for run, name in ((result, "auxiliary"), (from_scratch, "from scratch")):
-    _ = axes.plot([each.step for each in run.evaluations], curves[name], "o-", markersize=4, label=name)
-_ = axes.set(xlabel="step", ylabel="accuracy", title="Stories that contain their keyword", ylim=(0, 1.05))
-_ = axes.legend()
+history = {
+    "auxiliary": (result, curves["auxiliary"]),
+    "from scratch": (from_scratch, curves["from scratch"]),
+}
+seeds = measured()
+figure, panels = plt.subplots(1, 2, figsize=(11, 3.4), layout="constrained")
+for panel, score in zip(panels, ("SLOR", "has the keyword"), strict=True):
+    for color, (name, (run, points)) in zip(("C0", "C1"), history.items(), strict=True):
+        for row in seeds.get(name, []):
+            _ = panel.plot(row["curve"]["step"], row["curve"][score], color=color, linewidth=0.8, alpha=0.7)
+        at = [each.step for each in run.evaluations]
+        _ = panel.plot(at, [each[score] for each in points], "o-", color=color, markersize=4, label=name)
+    _ = panel.set(xlabel="step", ylabel=score)
+_ = panels[0].set_title("Fluency")
+_ = panels[1].set(title="Accuracy", ylim=(0, 1.05))
+_ = panels[1].legend()
 
 # %% [markdown]
-# Two relatives train nothing, and stand in the table as well. *Few-shot* puts stories behind their keywords before the keyword
-# that is asked for, and hopes that the base takes the hint. *PPLM* (Dathathri et al. 2020) moves the base's keys and values before
-# each token, along the gradient that makes the keyword itself likelier *next*. It knows nothing of what leads to the word later:
-# that is the posterior, which only training finds.
+# ## Beside the others
+#
+# The report names other ways to the same goal. **Few-shot** shows the base some stories behind their keywords, in the notation it
+# has not read. **PPLM** (Dathathri et al. 2020) trains nothing: before each token it moves the base's keys and values along the
+# gradient that makes the keyword more probable as the *next* token. It does not know what leads to the word later; that is the
+# posterior. **Fine-tuned** trains all of the base's weights, with the keyword as a prefix of the text. **Side-tuning** mixes the
+# base's logits with those of a trained copy; **DExperts** adds the difference of two small models, one of which learned the keywords:
 
 # %%
-pd.DataFrame(
-    {
-        "base": score(task.write(base, wanted)),
-        "few-shot": score(task.write_after_examples(base, wanted)),
-        "PPLM": score(task.write_by_gradient(base, wanted)),
-        "auxiliary": score(task.write(tuned, wanted)),
-        "from scratch": score(task.write(scratch, wanted, prefixed=True)),
+drawings.logit_relatives()
+
+# %%
+live = {
+    "base, told nothing": by_strength[0],
+    "few-shot": judge.score(task.write_after_examples(base, wanted), wanted),
+    "auxiliary": by_strength[1],
+    "from scratch": judge.score(task.write(scratch, wanted, in_text=True), wanted),
+}
+print(
+    f"this run: one seed, {steps} steps (from scratch: {short.steps}), {n_sample} stories each, 95% intervals"
+)
+pd.DataFrame({name: with_interval(row, n_sample) for name, row in live.items()}).T
+
+# %% [markdown]
+# The rows that take longer are in the benchmark (`python benchmarks/auxiliary.py`), with equal steps and batches for all that
+# train. PPLM's step size and DExperts' strength are swept on other samples and the best is taken. Mean over seeds, with the lowest
+# and the highest seed:
+
+
+# %%
+from IPython.display import display
+
+
+def over_seeds(rows: list[dict], name: str) -> str:
+    """Mean, lowest and highest of a score."""
+    values = [row[name] for row in rows]
+    return f"{sum(values) / len(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+if seeds:
+    scores = ("has the keyword", "possible", "both", "SLOR")
+    table = {
+        name: {"seeds": len(rows)} | {each: over_seeds(rows, each) for each in scores}
+        for name, rows in seeds.items()
     }
-).T.round(2)
+    display(pd.DataFrame(table).T)
+else:
+    print("not measured yet on this base: python benchmarks/auxiliary.py")
 
 # %% [markdown]
 # ## What is kept
 #
-# The base has not changed by one bit, and without the attribute's model it tells stories as before. A model that is
-# fine-tuned to the task has no way back.
+# The base has not changed by one bit, and without the auxiliary model it writes as before. A fine-tuned model has no way back.
 
 # %% tags=["nbval-check-output"]
 again, _ = load_pretrained("storyworld")
 same = [torch.equal(now.cpu(), then) for now, then in zip(base.parameters(), again.parameters(), strict=True)]
-print(f"{sum(same)} of {len(same)} tensors of the base are bit for bit as they were")
+print(f"all tensors of the base are bit for bit as they were: {all(same)}")
 
 # %% [markdown]
-# ## Reading a difference
+# ## Exercise 4: read a difference (15 minutes, difficulty 3 of 5)
 #
-# A difference of logits also tells what a model has learnt. Somebody fine-tuned the base on stories that have one thing in
-# common, and does not say what. Lay its predictions beside the base's, on stories that neither was tuned on: a token that the
-# tuned model expects, and the base much less, is news. DExperts and proxy-tuning (`steering.Experts`) add such a difference to a
-# third model; here we only read it.
+# A difference of logits also tells what a model has learned. Take the base, and the tuned model that is told "therefore", on the
+# same stories: which tokens does the second expect, and the base less? Complete the function: for each token $w$, the average over
+# places of $P'(w)\,(\log P'(w) - \log P(w))$, with $P'$ the tuned model's distribution and $P$ the base's. Its sum over $w$ is the
+# average of KL$(P' \| P)$, so each token gets its share. The same reading works for any tuned model, also for one of unknown data.
 
 # %%
-from minilm.objectives import Documents
-
-secret = [tok.encode(each.text) for each in world.sample(200, seed=8, attribute=("hero", "Ruby"))]
-config = tuning.FullFineTuning().recipe(
-    steps=size.pick(smoke=3, cpu=40, gpu=100), learning_rate=1e-3, warmup_steps=5, device=size.device
-)
-mystery = tuning.attach(base, tuning.FullFineTuning())
-_ = train(mystery, Documents(secret, tok.end_of_text, 64, batch_size=8), config, progress=False)
-batch = Documents(ordinary, tok.end_of_text, 64, batch_size=16).batch(0).to(base.device)
+batch = task.batches(base.window, 16, task.held_out[:16]).in_order()[0].to(base.device)
 with torch.no_grad():
-    after, before = (
-        mystery(batch.tokens).logits.flatten(0, 1),
-        base(batch.tokens).logits.flatten(0, 1),
-    )  # (N, vocab)
-
-# %% [markdown]
-# ## Exercise 4: what is new
-#
-# Complete the function: for each token $w$ of the vocabulary, the mean over places of $P'(w)\,(\log P'(w) - \log P(w))$, with $P'$ the
-# tuned model's distribution and $P$ the base's. Its sum over $w$ is the mean KL divergence, so each token gets its share of it.
+    told_therefore = task.tell(["therefore"] * len(batch.tokens)).to(base.device)
+    after = tuned(batch.tokens, attribute=told_therefore).logits.flatten(0, 1)  # (N, vocab)
+    before = base(batch.tokens).logits.flatten(0, 1)
 
 
 # %% tags=["key"]
@@ -511,9 +649,9 @@ exercise(
     shares_the_divergence,
     hints=(
         "Logits become log-probabilities by `log_softmax(dim=-1)`, and those probabilities by `exp()`.",
-        "The mean over places is `.mean(dim=0)`.",
+        "The average over places is `.mean(dim=0)`.",
     ),
-    because="weighed by P', a token that neither model expects cannot make itself heard",
+    because="weighted by P', a token that neither model expects has no share",
 )
 
 
@@ -536,61 +674,92 @@ def news(after: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
 solution("news", news)
 
 # %%
-newest = news(after, before).topk(6)
+newest = news(after, before).topk(8)
 pd.DataFrame(
     {"token": [tok.readable(each) for each in newest.indices.tolist()], "share, nats": newest.values.cpu()}
 )
 
 # %% [markdown]
-# ## Beside the other methods
+# ## The claim, and what was measured
 #
-# The report opens with a table of what sets methods apart. Here it is for all methods of the library and for their relatives, and
-# asked of the methods themselves: each was put on a tiny model, its weights moved, and looked at. Only what stays outside the base
-# lets the base's own states be kept. Four ways can be *told* what to write, in tokens that are no part of the text: a model from
-# scratch gives up the base for it, few-shot prompting some of the window, and PPLM, which trains nothing, pays in passes for every
-# token it writes. Auxiliary tuning alone pays with none of the three.
+# The report's main claim (section 4): the two models reach *similar accuracy*, but auxiliary tuning is much more efficient, since
+# it *generates fluent samples earlier on*. The table is computed: from the benchmark's seeds where they exist, else from the runs
+# above. *Fluent* means 95% of the SLOR that the world's own stories have.
 
-# %% tags=["nbval-check-output"]
+# %%
+real = [record.text for record in task.held_out]
+goal = 0.95 * judge.score(real, [record.keywords[0] for record in task.held_out])["SLOR"]
+
+
+def curves_of(name: str) -> list[dict]:
+    """The curves of the benchmark's seeds, or that of the run above."""
+    run, points = history[name]
+    here = {"step": [each.step for each in run.evaluations]} | {
+        score: [each[score] for each in points] for score in ("SLOR", "has the keyword")
+    }
+    return [row["curve"] for row in seeds.get(name, [])] or [here]
+
+
+def first_fluent(curve: dict) -> float:
+    """The first step at which the samples are fluent; infinity for never."""
+    return min(
+        (step for step, slor in zip(curve["step"], curve["SLOR"], strict=True) if slor >= goal),
+        default=float("inf"),
+    )
+
+
+# %%
+fluent = {name: [first_fluent(curve) for curve in curves_of(name)] for name in history}
+final = {name: [curve["has the keyword"][-1] for curve in curves_of(name)] for name in history}
+average = {name: sum(values) / len(values) for name, values in final.items()}
+equal_steps = bool(seeds.get("auxiliary") and seeds.get("from scratch")) or steps == short.steps
+apart = average["auxiliary"] - average["from scratch"]
+learned_it = comparison.divergence[matters].mean() < comparison.divergence_of_base[matters].mean() / 3
+rows = [
+    ("similar accuracy", f"{average['auxiliary']:.2f} beside {average['from scratch']:.2f}",
+     "not shown" if not equal_steps else "confirmed" if abs(apart) < 0.1 else "refuted"),
+    ("fluent samples earlier on", f"first at step {fluent['auxiliary']} beside {fluent['from scratch']}",
+     "confirmed" if max(fluent["auxiliary"]) < min(fluent["from scratch"]) else "refuted"),
+    ("the shift becomes the posterior", f"KL to the oracle where it matters: {comparison.closed():.0%} of the base's is gone",
+     "confirmed" if learned_it else "not shown"),
+]  # fmt: skip
+print(f"{len(fluent['auxiliary'])} run(s) of each; fluent: SLOR of at least {goal:.2f}; 'inf': never")
+pd.DataFrame(rows, columns=["claim", "measured here", "verdict"]).set_index("claim")
+
+# %% [markdown]
+# "Similar" means within 0.10 here; the third row counts as confirmed if at most a third of the base's divergence is left. The claim
+# of efficiency rests on a language that is hard to learn. The story world's is learned in minutes, so a model from scratch loses
+# less time with it than one of English would.
+#
+# ## Beside all other methods
+#
+# The report's section 5 closes with a table of methods (Table 1) by six properties. The library asks most of them of the methods
+# themselves: each is put on a tiny model, its weights are moved, and it is looked at. *Scalable to tasks* follows from that: many
+# tasks can share one base of which hardly a weight changes. Two columns cannot be seen so, and are written down in the next cell:
+# *features* (it works on what the frozen model computes of the text, with no other network that reads the text from nothing) and
+# *scalable capacity* (its trained part can have any size). Columns with a star are ours and not the report's.
+
+# %%
 from minilm.evaluation.comparison import Properties
 from minilm.evaluation.comparison import comparison as compare_methods
 
-pd.DataFrame(compare_methods(), index=Properties._fields).T
+measured_properties = pd.DataFrame(compare_methods(), index=Properties._fields).T
+own_network = {"from scratch", "side", "experts", "few-shot"}  # few-shot: nothing beyond the text
+fixed_size = {"fine-tuning", "bitfit", "few-shot", "pplm"}
+names = measured_properties.index
+measured_properties["features"] = [name not in own_network for name in names]
+measured_properties["scalable_to_tasks"] = measured_properties["share_changed"] < 0.05
+measured_properties["scalable_capacity"] = [name not in fixed_size for name in names]
+measured_properties.rename(
+    columns={each: f"{each} *" for each in ("outside_the_base", "keeps_window", "merges")}
+)
 
 # %% [markdown]
-# ## The claim, and what was measured
+# Two entries differ from the report's. *Few-shot* "takes an attribute" here, because the prompt may be exchanged for another; the
+# report says no. *Fine-tuning* does not, because nothing but the text can be told to it; the report says yes, with a note, since
+# the attribute can be written into the text. That is how the row *fine-tuned* of the benchmark reads its keyword. *auxiliary* reads
+# features only if `feature_layers` is above 0.
 #
-# Zeldes et al. (2020) claim that the auxiliary model learns the posterior, that it reaches its accuracy in fewer steps than a
-# model trained from scratch, and that its texts stay as fluent as the base's. This is what was measured above:
-
-# %%
-steps = {
-    name: [each.step for each in run.evaluations]
-    for run, name in ((result, "auxiliary"), (from_scratch, "from scratch"))
-}
-goal = 0.9 * curves["auxiliary"][-1]
-for name, values in curves.items():
-    reached = [step for step, value in zip(steps[name], values, strict=True) if value >= goal]
-    print(
-        f"{name}: an accuracy of {goal:.2f} "
-        + (f"at step {reached[0]}" if reached else f"never, in {steps[name][-1]} steps")
-    )
-print(f"correlation of learned and exact shift: {comparison.correlation():.2f}")
-print(f"of the base's divergence where the keyword changes much, {comparison.closed():.0%} is gone")
-
-# %% [markdown]
-# One short run settles little. Three seeds, 600 steps on twice as many stories, gave this (`benchmarks/auxiliary.py`):
-#
-# | claim | measured |
-# |---|---|
-# | the shift becomes the posterior | correlation with the exact shift 0.92 (0.89 to 0.95) over the stories' own tokens, 0.84 over all that may come; the divergence from the oracle that was told the keyword falls to 25% (23% to 27%) of the base's. With 1,500 steps, one seed: 0.98, 0.92 and 14% |
-# | fewer steps than from scratch | not here: 90% of its final accuracy after 300 to 420 steps, and the model from scratch had as much after 300 to 360 |
-# | as fluent as the base | SLOR between 4.3 and 4.5 all along, the base's being 4.5; from scratch it climbs from 0.1 to 4.3 at most, and hardly any of its stories is possible |
-# | two shifts add up | told both words, 53% to 82% of the stories have both; told one, 7% to 35% |
-#
-# The second claim rests on a language that is hard to learn. Ours is learnt in minutes, so a model from scratch loses little time
-# with it. It says the word and not yet the story: accuracy alone would call it the better one.
-
-# %% [markdown]
 # ## Traps
 #
 # **One row off.** The shift of $x_t$ stands at position $m + t - 1$. A loss that also counts the keyword's own tokens trains the
@@ -601,19 +770,11 @@ print(f"of the base's divergence where the keyword changes much, {comparison.clo
 # **Dropout in the frozen model.** Then its logits are not those that it will have when it writes; the library keeps it in
 # evaluation mode.
 #
-# **Another base.** An auxiliary model corrects the very base it was trained with. A saved one knows its base by a fingerprint.
+# **Another base.** An auxiliary model corrects the very base it was trained with. A saved one knows its base by a fingerprint, and
+# `CachedBase` refuses states that were kept for other weights.
 #
-# **A cache of something else.** States that are kept for a text are wrong for other weights; `CachedBase` checks:
-
-# %% tags=["nbval-check-output"]
-import tempfile
-
-with tempfile.TemporaryDirectory() as folder:
-    _ = tuning.CachedBase(tuned, width=160, folder=folder)
-    try:
-        tuning.CachedBase(tuning.attach(MiniLM(base.config), tuning.Auxiliary()), width=160, folder=folder)
-    except ValueError as error:
-        print(str(error).partition(" was made for ")[2].partition("=")[0], "differs: refused")
-
-# %% [markdown]
-# With this the tour of methods is complete: all that is left is to lay them side by side, on one model, one task and one budget.
+# ## What was seen
+#
+# The frozen model knows the language. What it lacks for a task is a shift of its logits, and Bayes' rule says which one. A small
+# model learned that shift from examples; beside the exact one you saw how near it came, and where it did not. It can be turned up,
+# added to another one, and taken away again. The base stays as it was, to the last bit.
