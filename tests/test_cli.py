@@ -335,7 +335,7 @@ def test_sampling_refuses_nothing_in_silence(minilm):
     with pytest.raises(SystemExit, match="new must be at least 1 token, not 0"):
         minilm("sample", "--new", 0)
     with pytest.raises(
-        SystemExit, match=r"the prompt has \d+ tokens, and storyworld reads at most 256: shorten"
+        SystemExit, match=r"the prompt has \d+ tokens, and storyworld reads at most 336: shorten"
     ):
         minilm("sample", "One day " * 200)
     with pytest.raises(SystemExit, match="temperature must be a number of at least 0, not -1"):
@@ -359,7 +359,7 @@ def test_what_does_not_fit_into_the_window_is_said(monkeypatch, capsys):
         cli.main()
         told = capsys.readouterr().err
         assert told == (
-            "" if new == room else f"minilm: only {room} of {new} new tokens fit into the window of 256\n"
+            "" if new == room else f"minilm: only {room} of {new} new tokens fit into the window of 336\n"
         )
 
 
