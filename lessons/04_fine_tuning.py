@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4. Fine-tuning
 #
-# **You will see** a model that only tells stories learn a task from a few hundred examples, what a prompt alone achieves, and
-# what the model forgets on the way.
+# **You will see** a model learn a new notation from a few hundred examples, what the same model does without any training, what
+# a model without pretraining makes of the same examples, and what is forgotten on the way.
 #
-# **It takes** about two minutes on two CPU cores.
+# **It takes** about three minutes of computing on two idle CPU cores, and about 45 minutes of reading and exercises.
 
 # %%
 import torch
@@ -18,20 +18,21 @@ print(size)
 # %% [markdown]
 # ## The idea
 #
-# A pretrained model continues any text. A *task* is a set of prompts $x$ with the targets $y$ that should follow. Fine-tuning
-# goes on with training exactly as before, with two changes: the text is prompt and target in a row, and only the target's
-# tokens count,
+# A pretrained model continues any text. A *task* is a set of prompts $x$, each with a target $y$ that should follow it.
+# Fine-tuning goes on with training as before, with one change: the text is prompt and target in a row, and only the tokens of
+# the target count in the loss,
 #
 # $$L = -\frac{1}{|y|} \sum_{t \in y} \log P(z_t \mid z_{<t}), \qquad z = [x ; y]$$
 #
-# (Radford et al. 2018, section 3.2; in this form Li and Liang 2021, equation 2). Every weight may change. That makes it the
-# yardstick for all methods of the next lessons, which change less.
+# (Li and Liang 2021, equation 2). Every weight may change. That makes fine-tuning the yardstick for the methods of the next
+# lessons, which change fewer numbers. The first paper on generative pretraining (Radford et al. 2018, section 3.2) tuned in
+# another way: it put a linear classifier on the last hidden state, and added the loss of the text to the loss of the class.
+# Our targets are texts, so no classifier is needed.
 #
 # ## The task
 #
-# Facts go in, and a sentence or two that tell them come out: the task of WebNLG and E2E, on which prefix-tuning and LoRA were
-# introduced, in small. The facts are those that the story world's own sentences state. An equals sign, which
-# no story has, says that the facts are over.
+# Facts go in, and a passage that tells them comes out. This is the task of WebNLG and E2E, on which prefix-tuning and LoRA were
+# introduced, in small.
 
 # %%
 from lessons.facts_to_text import FactsToText
@@ -39,85 +40,125 @@ from minilm import load_pretrained
 
 base, tok = load_pretrained("storyworld")
 base.to(size.device)
-task = FactsToText(tok, n_train=400, n_held_out=size.pick(smoke=8, cpu=48, gpu=200))
-for record in task.records[:4]:
+n_test = size.pick(smoke=4, cpu=32, gpu=150)
+task = FactsToText(tok, n_train=400, n_held_out=n_test)  # judged on the dev split
+for record in task.records[:3]:
     print(record.prompt, "\n   ->", record.target)
 
 # %% [markdown]
-# Two numbers judge a model on examples that it was not trained on. The **loss** asks how well it predicts the given target.
-# The share of **facts told** asks whether the text that it writes itself names what it should: it counts the facts whose object
-# (the last part of each) stands in the text.
+# The base model has read facts and stories in seven notations, such as `(Tom, owned, lamp) -> One day ...` or
+# `Tom > owned > lamp : One day ...`. The notation of this lesson, with `:` between the parts, `|` between the facts and `=` at the end, was
+# *held out* of pretraining. The base has met each of its tokens, but never this combination. So there is a notation to learn, and no
+# new language.
 #
-# ## What the model can do already
-#
-# The base model has never seen a line of facts. It can still be *shown* the task: a few solved examples go before the prompt,
-# and no weight changes. That is few-shot prompting (Brown et al. 2020), the baseline that trains nothing.
+# A frozen model could not tell tokens apart that it had never met: their embeddings would all be one vector. We check that first.
 
 # %%
-from lessons.facts_to_text import LONGEST
-from minilm.generation.few_shot import few_shot_prompt
+from minilm.adaptation.strange_tokens import strange_tokens
 
-solved = [(prompt, target[:-1]) for prompt, target in task.examples(task.records[:20])]
-longest = max(LONGEST, *(len(task.encode(record)[1]) for record in task.held_out))
-room = base.window - longest  # what the model shall write must fit behind the prompt
-prompts = [few_shot_prompt(solved, task.encode(record)[0], (), room) for record in task.held_out]
-print(tok.decode(prompts[0]).replace("<|endoftext|>", "\n").strip())
-
-# %%
-from lessons.facts_to_text import share_told
-from minilm import complete
-
-
-def read(ids: list[list[int]]) -> list[str]:
-    """What the base writes after each prompt."""
-    return [tok.decode(each) for each in complete(base, ids, LONGEST, stop_token=tok.end_of_text)]
-
-
-told = {
-    "untuned": task.told(base),
-    "few-shot": share_told(task.held_out, read(prompts)),
-}
-print("after the prompt alone:  ", task.write(base, task.held_out[:1])[0])
-print("after solved examples:   ", read(prompts[:1])[0])
-print({name: f"{share:.0%} of facts told" for name, share in told.items()})
+used = {token for prompt, target in task.learned for token in (*prompt, *target)}
+print(f"the task uses {len(used)} tokens; of these the base has never met: {strange_tokens(base, used)}")
 
 # %% [markdown]
-# Compare the two texts. Without examples the model goes on about whoever was just named, and so names some of the right things
-# without telling the facts: a share of facts told is kind to such texts, the loss is not. To learn a task from examples in the
-# prompt is an ability that comes with size (Brown et al. 2020, figure 1.2): the smallest model of that paper has 125 million
-# weights, and does poorly.
+# Three splits are needed. We train on *train*, we choose and stop by *dev*, and the final table is computed on *test*, which decides
+# nothing. The facts of one split occur in no other.
+#
+# Three numbers judge a model on held-out facts:
+#
+# - the **loss** on the given targets, in nats per token. The story world knows the probability of every text, so the lowest
+#   possible loss of this task, its **floor**, is known too;
+# - **objects told**: the share of facts whose object (the last part) stands in the text that the model writes;
+# - **whole facts told**: the share of facts that the world finds when it parses that text. If Lucy lent the lamp in the text, then
+#   "Tom owned the lamp" is not told.
+
+# %%
+test = FactsToText(tok, n_train=1, n_held_out=n_test, split="test")
+print(f"floor of the test split: {test.lowest_loss:.3f} nats per token")
+print(test.samples(base, 1))
+
+# %% [markdown]
+# ## What the base can do without training: few-shot prompting
+#
+# A few solved examples can go before the prompt. No weight changes: the model reads the task from its context (Brown et al. 2020).
+# In pretraining the base has read documents with up to nine examples in a row, in other notations. Here is a prompt
+# with two examples, one in each line:
+
+# %%
+from minilm.generation.few_shot import few_shot_prompt
+
+room = base.window - test.longest  # the rest of the window is for the target
+short = [pair for pair in task.learned if sum(map(len, pair)) <= 36]  # short ones, so that eight fit
+
+
+def behind(shots: int) -> list[list[int]]:
+    """The test prompts, each behind so many solved examples, other ones for each prompt."""
+    prompts = []
+    for number, (prompt, _) in enumerate(test.judged):
+        places = [(number * shots + each) % len(short) for each in range(shots)]
+        solved = [(short[place][0][1:], short[place][1][:-1]) for place in places]
+        prompts.append([tok.end_of_text, *few_shot_prompt(solved, prompt[1:], tok.encode("\n"), room - 1)])
+    return prompts
+
+
+print(tok.decode(behind(2)[0][1:]))
+
+# %%
+import pandas as pd
+
+shots = size.pick(smoke=(0, 2), cpu=(0, 1, 2, 4, 8), gpu=(0, 1, 2, 4, 8))
+few_shot = pd.DataFrame({count: test.judge(base, behind(count)) for count in shots}).T
+few_shot.rename_axis("examples").round(3)
+
+# %%
+import matplotlib.pyplot as plt
+
+from lessons.widgets import use_style
+
+use_style()
+figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
+_ = left.plot(few_shot["loss"], "o-", label="base")
+_ = left.axhline(test.lowest_loss, color="C1", linestyle=":", label="floor")
+_ = left.set(xlabel="solved examples before the prompt", ylabel="loss (nats per token)", ylim=(0, None))
+_ = left.legend()
+for column in ("objects told", "whole facts told"):
+    _ = right.plot(few_shot[column], "o-", label=column)
+_ = right.set(xlabel="solved examples before the prompt", ylabel="share", ylim=(0, 1.05))
+_ = right.legend()
+
+# %% [markdown]
+# Look for two things: how much the first example brings, and whether more examples go on to help. The examples cost
+# context at every use, and the window ends: eight is the most that fits here.
 #
 # ## By hand: a loss on targets only
 #
-# One example becomes one row of tokens. At each place the model predicts the next token; places whose next token belongs to the
-# prompt ask for nothing. Row and targets are shifted by one, and this is where mistakes are made.
+# One example becomes one row of tokens. At each place the model predicts the next token. Places whose next token belongs to the
+# prompt do not count. Row and targets are shifted by one, and this is where mistakes are made.
 
 # %%
-prompt, target = task.encode(task.records[0])
+prompt, target = task.learned[0]
 row = torch.tensor([[*prompt, *target]], device=base.device)  # (1, P + Y)
 with torch.no_grad():
     log_p = base(row[:, :-1]).logits[0].log_softmax(dim=-1)  # (P + Y - 1, vocab)
 surprise = -log_p.gather(1, row[0, 1:, None])[:, 0]  # (P + Y - 1,) at each token after the first
-by_hand = (
-    surprise[len(prompt) - 1 :].mean().item()
-)  # the first target is predicted at the prompt's last token
-print(f"on the target {by_hand:.3f}, on prompt and target {surprise.mean():.3f} nats per token")
+on_target = surprise[len(prompt) - 1 :]  # (Y,) the first target is predicted at the prompt's last token
+print(f"on the target {on_target.mean():.3f}, on prompt and target {surprise.mean():.3f} nats per token")
 
 # %% [markdown]
-# The library's `Completions` makes such batches: prompts and padding get the target -100, which no loss counts.
+# The library's `Completions` makes such batches. Prompts and padding get the target -100, which no loss counts.
 
 # %%
 from minilm.objectives import IGNORE, Completions, next_token_loss
 
 batch = Completions([(prompt, target)], batch_size=1, window=base.window).batch(0)
 library = next_token_loss(base, batch.to(base.device)).item()
-print(f"by hand {by_hand:.6f}, library {library:.6f}, {int((batch.targets == IGNORE).sum())} places ignored")
+ignored = int((batch.targets == IGNORE).sum())
+print(f"by hand {on_target.mean():.5f}, library {library:.5f}; {ignored} places ignored")
 
 # %% [markdown]
 # ## Exercise 1: which places count
 #
-# Complete the function: for a prompt and a target, the list of what should be predicted at each token that the model reads
-# (all but the last of the row), with -100 where nothing is asked.
+# *5 minutes, difficulty 2 of 5.* Complete the function. For a prompt and a target it returns the list of what should be predicted
+# at each token that the model reads (all but the last of the row), with -100 where nothing is asked.
 
 
 # %% tags=["key"]
@@ -163,7 +204,8 @@ solution("targets", targets)
 # %% [markdown]
 # ## By hand: the training loop
 #
-# A copy of the model, a batch, its gradient, a step of AdamW; that is all of fine-tuning.
+# A copy of the model, a batch, its gradient, a step of AdamW: that is all of fine-tuning. AdamW divides each weight's mean gradient by its
+# usual size, so that every weight moves about one learning rate a step.
 
 # %%
 from copy import deepcopy
@@ -172,19 +214,17 @@ copy = deepcopy(base).requires_grad_(True)
 batches = task.batches(base.window)
 optimizer = torch.optim.AdamW(copy.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0)
 for index in range(3):
-    batch = batches.batch(index).to(base.device)
-    loss = next_token_loss(copy, batch)
+    loss = next_token_loss(copy, batches.batch(index).to(base.device))
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(
-        copy.parameters(), 1.0
-    )  # a rare, strange batch must not throw the weights off
+    # One strange batch must not throw the weights off: the gradient is cut to length 1.
+    torch.nn.utils.clip_grad_norm_(copy.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
     print(f"step {index + 1}: loss {loss.item():.4f}")
 
 # %% [markdown]
-# In the library a tuned model is a frozen base with something attached. What fine-tuning attaches is a full set of weights that
-# stand in for the base's own, so the base is never touched. After the same three steps it is the same model:
+# In the library a tuned model is a frozen base with something attached. Fine-tuning attaches a full set of weights that are used
+# in place of the base's own, so the base is never touched. After the same three steps both are the same model:
 
 # %%
 from minilm import train, tuning
@@ -192,90 +232,316 @@ from minilm import train, tuning
 config = tuning.FullFineTuning().recipe(
     steps=3, learning_rate=1e-3, schedule="constant", warmup_steps=0, device=size.device
 )
-tuned = tuning.attach(base, tuning.FullFineTuning())
-result = train(tuned, task.batches(tuned.window), config, progress=False)
+trial = tuning.attach(base, tuning.FullFineTuning())
+result = train(trial, task.batches(trial.window), config, progress=False)
 print("losses", [round(record.loss, 4) for record in result.records])
 
 ids = torch.tensor([prompt], device=base.device)
 with torch.no_grad():
-    apart = (tuned(ids).logits - copy.eval()(ids).logits).abs().max().item()
-print(f"logits differ by less than 1e-4: {apart < 1e-4}")
-_ = tuned.detach()
+    apart = (trial(ids).logits - copy.eval()(ids).logits).abs().max().item()
+print(f"logits differ by less than 1e-3: {apart < 1e-3}")
+_ = trial.detach()
+
+# %% [markdown]
+# ## Exercise 2: one step
+#
+# *10 minutes, difficulty 3 of 5.* Write a step of plain gradient descent yourself, without an optimizer:
+# $\theta \leftarrow \theta - \eta \, \nabla_\theta L$. It changes the weights of the model and returns the loss before the step.
+
+
+# %% tags=["key"]
+def descends(answer) -> bool:
+    """Whether every weight moves by minus the rate times its gradient, twice in a row."""
+    small, reference = (deepcopy(base).requires_grad_(True) for _ in range(2))
+    for index in range(2):
+        batch = batches.batch(index).to(base.device)
+        loss = next_token_loss(reference, batch)
+        slopes = torch.autograd.grad(loss, list(reference.parameters()))
+        with torch.no_grad():
+            for weight, slope in zip(reference.parameters(), slopes, strict=True):
+                weight -= 0.1 * slope
+        found = answer(small, batch, 0.1)
+        assert abs(float(found) - loss.item()) < 1e-3, (
+            f"step {index + 1} returns {float(found):.4f}, not {loss.item():.4f}"
+        )
+    pairs = zip(small.parameters(), reference.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in pairs), "the weights are not where they should be"
+    return True
+
+
+exercise(
+    "step",
+    descends,
+    hints=(
+        "loss.backward() adds to each weight's .grad; what must be done with the .grad of the step before?",
+        "Change weights inside `with torch.no_grad():`, in place: `weight -= rate * weight.grad`.",
+        "At the end of the step, or before backward, set every `weight.grad` to None.",
+    ),
+    because="gradients add up until they are cleared; a loop that forgets it takes each batch again and again",
+)
+
+
+# %% tags=["exercise"]
+def descend(model, batch, rate: float) -> float:
+    """One step of gradient descent on a batch; the loss before it."""
+    return ...
+
+
+check("step", descend)
+
+
+# %% tags=["solution"]
+def descend(model, batch, rate: float) -> float:
+    """One step of gradient descent on a batch; the loss before it."""
+    loss = next_token_loss(model, batch)
+    loss.backward()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight -= rate * weight.grad
+            weight.grad = None
+    return loss.item()
+
+
+solution("step", descend)
+
+# %% [markdown]
+# ## What will be forgotten, and how it is measured
+#
+# Fine-tuning asks for nothing but the task. What the model knew, and the task does not need, may be lost. The story world gives an
+# exact measure of that. Let $P$ be the true distribution of the next token in an ordinary story, and $Q$ the model's. At each token,
+#
+# $$\mathrm{KL}(P \,\|\, Q) = \sum_v P(v) \log \frac{P(v)}{Q(v)}$$
+#
+# is the loss in nats that the model has above the lowest possible one. It is zero only where both are the same.
+#
+# ## Exercise 3: the divergence
+#
+# *10 minutes, difficulty 3 of 5.* Write it for log-probabilities. The truth often says $P(v) = 0$, that is, $\log P(v) = -\infty$; such a
+# token adds nothing.
+
+
+# %% tags=["key"]
+def is_divergence(answer) -> bool:
+    """Whether it is the divergence, also where the truth rules tokens out."""
+    draw = torch.Generator().manual_seed(0)
+    log_p, log_q = (torch.randn(4, 9, generator=draw).log_softmax(-1) for _ in range(2))
+    log_p[:, 5:] = -torch.inf
+    log_p = log_p.log_softmax(-1)
+    expected = (log_p[:, :5].exp() * (log_p[:, :5] - log_q[:, :5])).sum(-1)
+    found = answer(log_p, log_q)
+    assert found.shape == expected.shape, f"its shape is {tuple(found.shape)}, not {tuple(expected.shape)}"
+    assert found.isfinite().all(), "0 times minus infinity is not a number: leave these tokens out"
+    return torch.allclose(found, expected, atol=1e-5)
+
+
+exercise(
+    "divergence",
+    is_divergence,
+    hints=(
+        "P is `log_p.exp()`; the logarithm of the quotient is a difference.",
+        "`torch.where(log_p == -torch.inf, 0.0, ...)` replaces the terms that are not numbers; then `.sum(dim=-1)`.",
+    ),
+    because="the mean of this over a text is the model's loss less the floor: what pretraining has not yet learnt",
+)
+
+
+# %% tags=["exercise"]
+def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (T, vocab) of the truth and of a model -> KL(P || Q) at each token, (T,)."""
+    return ...
+
+
+check("divergence", divergence)
+
+
+# %% tags=["solution"]
+def divergence(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """Log-probabilities (T, vocab) of the truth and of a model -> KL(P || Q) at each token, (T,)."""
+    return torch.where(log_p == -torch.inf, 0.0, log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+
+solution("divergence", divergence)
+
+# %%
+from minilm.evaluation.logit_shift import log_probs
+from minilm.storyworld import Oracle, StoryWorld
+
+world = StoryWorld()  # all kinds of document that the base has read
+oracle = Oracle(world, tok)
+stories = [tok.encode(s.text) for s in world.sample(size.pick(smoke=1, cpu=6, gpu=24), seed=7, kind="story")]
+truth = [oracle.log_probs(ids) for ids in stories]  # (T + 1, vocab) each
+
+
+def forgotten(model) -> float:
+    """KL(truth || model) on ordinary stories, in nats per token."""
+    rows = [
+        divergence(p, log_probs(model, [tok.end_of_text, *ids]))
+        for p, ids in zip(truth, stories, strict=True)
+    ]
+    return torch.cat(rows).mean().item()
+
+
+print(f"before tuning: {forgotten(base):.3f} nats per token")
 
 # %% [markdown]
 # ## The run
 #
-# Now in earnest. Watch the loss on held-out examples (dots): it falls for some time and then stays, or rises again, while the
-# training loss goes on falling. From there on the model learns the examples by heart. **Early stopping** waits a few
-# evaluations for a new best (`patience`), then ends the run and puts the best weights back. At each evaluation we also ask
-# how well the model still tells ordinary stories; of that, more below.
-
-# %%
-from minilm import datasets
-from minilm.evaluation.perplexity import mean_loss
-from minilm.objectives import Documents
-
-n_story = size.pick(smoke=4, cpu=16, gpu=64)
-stories = [tok.encode(text) for text in datasets.load("storyworld", "dev", n=n_story)]
-ordinary = [Documents(stories, tok.end_of_text, base.window // 2, n_story).batch(0)]
-forgetting: list[tuple[float, float]] = []
-
-
-def evaluate(model) -> float:
-    """Loss on the task; keeps the loss on ordinary stories beside it."""
-    forgetting.append((task.loss(model), mean_loss(model, ordinary)))
-    return forgetting[-1][0]
-
+# Two models learn from the same 400 examples, in the same order, with the same settings. One has the base's weights, the other has
+# random weights and has read nothing: that shows what pretraining gives. **Early stopping** ends a run when the dev loss (dots) has
+# had no new best for `patience` evaluations, and restores the weights of the best one. The dashed line is the floor.
 
 # %%
 from lessons.widgets import TrainingDashboard
+from minilm import MiniLM
 
 config = tuning.FullFineTuning().recipe(
-    steps=size.pick(smoke=4, cpu=240, gpu=600),
+    steps=size.pick(smoke=4, cpu=300, gpu=600),
     learning_rate=3e-3,
-    warmup_steps=10,
-    evaluate_every=size.pick(smoke=2, cpu=20, gpu=30),
+    evaluate_every=size.pick(smoke=2, cpu=25, gpu=50),
     patience=3,
     device=size.device,
 )
-dashboard = TrainingDashboard(title="Fine-tuning")
-dashboard.next_run("400 examples")
+dashboard = TrainingDashboard(floor=task.lowest_loss, title="400 examples")
 torch.manual_seed(0)
+unread = MiniLM(base.config).to(size.device).eval()
+dashboard.next_run("from scratch")
+scratch = tuning.attach(unread, tuning.FullFineTuning())
+_ = train(
+    scratch, task.batches(scratch.window), config, evaluate=task.loss, callbacks=[dashboard], progress=False
+)
+
+# %%
+history: list[tuple[float, float]] = []
+
+
+def evaluate(model) -> float:
+    """The dev loss; keeps what is forgotten beside it."""
+    history.append((task.loss(model), forgotten(model)))
+    return history[-1][0]
+
+
+dashboard.next_run("fine-tuned")
 tuned = tuning.attach(base, tuning.FullFineTuning())
 result = train(
     tuned, task.batches(tuned.window), config,
     evaluate=evaluate, sample=task.sample, callbacks=[dashboard], progress=False,
 )  # fmt: skip
+print(f"{result.steps} of {config.steps} steps; stopped early: {result.stopped_early}")
 
 # %% [markdown]
-# The published rate for GPT-2 is 6.25e-5 (Chen et al. 2022). A small model stands, and needs, a larger one: here 3e-3.
+# The rate is 3e-3. The code of Chen et al. (2022) fine-tunes GPT-2 with 6.25e-5: a small model needs, and stands, a larger one.
+#
+# The final table, on the test split, which no decision has used:
 
 # %%
-import pandas as pd
-
-told["fine-tuned"] = task.told(tuned)
-targets_behind = zip(prompts, (task.encode(record)[1] for record in task.held_out), strict=True)
-few_shot = Completions([*targets_behind], 16, base.window).in_order()
-losses = {"untuned": task.loss(base), "few-shot": mean_loss(base, few_shot), "fine-tuned": task.loss(tuned)}
-pd.DataFrame({"held-out loss": losses, "facts told": told}).round(3)
+best_shots = few_shot["loss"].idxmin()
+rows = {
+    "untuned": test.judge(base),
+    f"few-shot, {best_shots} examples": few_shot.loc[best_shots].to_dict(),
+    "trained from scratch": test.judge(scratch),
+    "fine-tuned": test.judge(tuned),
+    "floor": {"loss": test.lowest_loss},
+}
+final = pd.DataFrame(rows).T
+final.round(3)
 
 # %% [markdown]
-# In the playground, compare what both make of the same facts. Write facts of your own between
-# `<|endoftext|>` and the equals sign, and press Enter. Look at which tokens the
-# tuned model is sure of: those that the facts settle.
+# Both tuned models saw the same examples. The difference between them is what the base had read before: how stories go, how a name
+# from the facts comes back in the text, that facts of another notation are told one after the other.
+#
+# ## Looking: what changed at each token
+#
+# Below is one test example. For each token of the target: how probable it was for the base, for the fine-tuned model, and for a
+# perfect model of the task. Look at the first token, and at the tokens that the facts settle.
+
+# %%
+record = test.held_out[0]
+prompt, target = test.encode(record)
+exact = test.oracle.log_probs([*prompt[1:], *target[:-1]])[len(prompt) - 1 :]  # (Y, vocab)
+chances = {"perfect": exact.gather(1, torch.tensor(target)[:, None])[:, 0].exp()}  # (Y,) each
+for name, model in {"base": base, "fine-tuned": tuned}.items():
+    rows_ = log_probs(model, [*prompt, *target[:-1]])[len(prompt) - 1 :]  # (Y, vocab)
+    chances[name] = rows_.gather(1, torch.tensor(target)[:, None])[:, 0].exp()
+
+figure, axes = plt.subplots(figsize=(10, 3.4), layout="constrained")
+for name, marker in {"base": "o", "fine-tuned": "s", "perfect": "_"}.items():
+    _ = axes.plot(chances[name], marker, label=name, markersize=10 if marker == "_" else 5)
+_ = axes.set(ylabel="probability of the next token", ylim=(-0.03, 1.08), xticks=range(len(target)))
+_ = axes.set_xticklabels([tok.decode([token]).strip() or "." for token in target], rotation=70)
+_ = axes.legend(loc="upper right", ncols=3)
+print(record.prompt)
+
+# %% [markdown]
+# The explorer shows the same as a *shift of the logits*: which tokens became more probable, which less. The mark on each bar is the
+# exact shift, from this base to the truth of the task. Point at a token; the slider *strength* adds a part of the shift, or more than all.
+
+# %%
+from lessons.widgets import ShiftExplorer
+
+
+def to_the_truth(ids: list[int], _: str) -> torch.Tensor:
+    """The shift of log-probabilities that would make the base perfect on this task: (T + 1, vocab)."""
+    return test.oracle.log_probs(ids) - log_probs(base, [tok.end_of_text, *ids])
+
+
+ShiftExplorer(tuned, tok, f"{record.prompt}{record.target}", exact=to_the_truth)
+
+# %% [markdown]
+# ## Looking: where attention goes
+#
+# When the model writes the target, it has to read the facts. For each head: the share of attention that the tokens of the target
+# give to the tokens of the facts (without the first token of the row, which many heads use to rest on).
+
+# %%
+from minilm import trace
+
+
+def on_facts(model) -> torch.Tensor:
+    """Mean share of attention from target to facts, (layers, heads)."""
+    total = torch.zeros(base.config.n_layer, base.config.n_head)
+    for asked, written in test.judged[:4]:
+        with trace(model) as seen, torch.no_grad():
+            model(torch.tensor([[*asked, *written]], device=base.device))
+        weights = torch.stack([each[0] for each in seen.attention.values()]).cpu()  # (layers, H, T, T)
+        total += weights[:, :, len(asked) :, 1 : len(asked)].sum(-1).mean(-1) / 4
+    return total
+
+
+# %%
+shares = {"base": on_facts(base), "fine-tuned": on_facts(tuned)}
+figure, panels = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained", sharey=True)
+for panel, (name, share) in zip(panels, shares.items(), strict=True):
+    image = panel.imshow(share, vmin=0, vmax=1, aspect="auto")
+    _ = panel.set(title=name, xlabel="head", xticks=range(share.size(1)), yticks=range(len(share)))
+    _ = panel.set_xticklabels(range(1, share.size(1) + 1))
+    _ = panel.set_yticklabels(range(1, len(share) + 1))
+_ = panels[0].set(ylabel="layer")
+_ = figure.colorbar(image, label="share of attention")
+largest = (shares["fine-tuned"] - shares["base"]).flatten().abs().argmax().item()
+layer, head = divmod(largest, base.config.n_head)
+
+# %%
+from lessons.widgets import AttentionExplorer
+
+print(f"head {head + 1} of layer {layer + 1} changed most")
+beginning = tok.decode([*prompt, *target][1:40])
+AttentionExplorer({"base": base, "fine-tuned": tuned}, tok, beginning, layer=layer + 1, head=head + 1)
+
+# %% [markdown]
+# In the playground, compare what both models make of the same facts. Write facts of your own, with names and things of the
+# stories, and end them with ` =`. The tokens below a generated one are its rivals: where they are improbable, the facts settled it.
 
 # %%
 from lessons.widgets import Playground
 
-facts = f"<|endoftext|>{task.held_out[0].prompt} ="
-Playground({"base": base, "fine-tuned": tuned}, tok, facts, temperature=0.0)
+Playground({"fine-tuned": tuned, "base": base}, tok, f"<|endoftext|>{record.prompt}", temperature=0.3)
 
 # %% [markdown]
-# ## Exercise 2: when to stop
+# ## Exercise 4: when to stop
 #
-# A run is evaluated again and again; these are its held-out losses. With a patience of $k$ it ends at the first evaluation that
-# is the $k$-th in a row without a new best. Complete the function: the number of that evaluation, counted from 0, or the last
-# one's if the run never ends early.
+# *10 minutes, difficulty 3 of 5.* A run is evaluated again and again; these are its dev losses. With a patience of $k$ it ends at
+# the first evaluation that is the $k$-th in a row without a new best. Complete the function: the number of that evaluation, counted
+# from 0, or of the last one if the run never ends early.
 
 
 # %% tags=["key"]
@@ -292,7 +558,7 @@ exercise(
     "stopping",
     ends_where_the_library_does,
     hints=(
-        "Keep the number of the best evaluation so far. A loss that only equals the best is no new best.",
+        "Keep the number of the best evaluation so far. A loss that only equals the best is not a new best.",
         "`min(range(now + 1), key=losses.__getitem__)` is the first of the lowest up to `now`.",
         "End at the first `now` for which `now - best >= patience`; else at `len(losses) - 1`.",
     ),
@@ -324,73 +590,89 @@ solution("stopping", ends_at)
 # %% [markdown]
 # ## Few examples
 #
-# With a tenth of the examples the model soon knows them by heart. Look for the step from which the held-out loss rises while the
-# training loss goes to zero; the dashboard overlays both runs.
+# Now with a tenth of the examples and no early stopping, under a dashboard of its own. Look at the training loss (line), which goes to
+# zero, and at the dev loss (dots): from some step on the model learns the examples by heart, and gets worse on all others.
 
 # %%
-few = Completions(task.examples(task.records[:40]), batch_size=8, window=base.window)
-dashboard.next_run("40 examples")
-torch.manual_seed(0)
+from dataclasses import replace
+
+few = Completions(task.learned[:40], batch_size=8, window=base.window)
+small_data = TrainingDashboard(floor=task.lowest_loss, title="40 examples")
+small_data.next_run("40 examples")
 starved = tuning.attach(base, tuning.FullFineTuning())
-outcome = train(starved, few, config, evaluate=task.loss, callbacks=[dashboard], progress=False)
-best = min(outcome.evaluations, key=lambda each: each.loss)
-print(f"stopped early: {outcome.stopped_early}, after {outcome.steps} of {config.steps} steps")
-print(
-    f"best held-out loss {best.loss:.3f} at step {best.step}; at the end {outcome.evaluations[-1].loss:.3f}"
+long = replace(config, steps=size.pick(smoke=4, cpu=150, gpu=400), patience=0)
+outcome = train(
+    starved, few, long, evaluate=task.loss, sample=task.sample, callbacks=[small_data], progress=False
 )
-print(f"training loss of the last steps {outcome.loss:.3f}")
+best = min(outcome.evaluations, key=lambda each: each.loss)
+end = outcome.evaluations[-1]
+print(
+    f"best dev loss {best.loss:.3f} at step {best.step}; at the end {end.loss:.3f}, training loss {outcome.loss:.3f}"
+)
+_ = starved.detach()
 
 # %% [markdown]
 # ## What the base forgets
 #
-# Fine-tuning asks for nothing but the task, so what the model knew and the task does not need may go. Below, the loss on the
-# task beside the loss on ordinary stories, through the long run. Where the second line ends above its start, the model has
-# paid for the task with stories: *catastrophic forgetting* (McCloskey and Cohen 1989).
+# Here is the long run again: the dev loss of the task, and beside it the divergence from the truth on ordinary stories. If the
+# second line ends above its start, the model has paid for the task with stories. This is *catastrophic forgetting* (McCloskey and
+# Cohen 1989).
 
 # %%
-import matplotlib.pyplot as plt
-
-from lessons.widgets import use_style
-
-use_style()
-on_task, on_stories = zip(*forgetting, strict=True)
+on_task, on_stories = zip(*history, strict=True)
 steps = [each.step for each in result.evaluations]
-figure, axes = plt.subplots(figsize=(8, 3.4), layout="constrained")
-_ = axes.plot(steps, on_task, "o-", label="the task")
-_ = axes.plot(steps, on_stories, "s-", label="ordinary stories")
-_ = axes.axhline(on_stories[0], color="C1", linestyle=":", linewidth=1)
-_ = axes.set(xlabel="step", ylabel="held-out loss (nats per token)", ylim=(0, None))
-_ = axes.legend()
-change = on_stories[-1] / on_stories[0] - 1
-print(f"the loss on ordinary stories went from {on_stories[0]:.3f} to {on_stories[-1]:.3f} ({change:+.0%})")
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
+_ = left.plot(steps, on_task, "o-", label="dev loss")
+_ = left.axhline(task.lowest_loss, color="C1", linestyle=":", label="floor")
+_ = left.set(title="the task", xlabel="step", ylabel="nats per token", ylim=(0, None))
+_ = left.legend()
+_ = right.plot(steps, on_stories, "s-", color="C2", label="fine-tuned")
+_ = right.axhline(forgotten(base), color="C1", linestyle=":", label="base")
+_ = right.set(title="ordinary stories", xlabel="step", ylabel="KL(truth || model), nats", ylim=(0, None))
+_ = right.legend()
+print(f"divergence on stories: {forgotten(base):.3f} before, {forgotten(tuned):.3f} after")
 
 # %% [markdown]
-# The tuned model forgets; the base does not, because the library never wrote into it. That is law for every method of the
-# course: attach, train, detach, and the base is what it was, to the last bit.
+# Does a method that trains fewer numbers forget less? That is a question, and the next lessons measure it with the same divergence.
+#
+# The tuned model forgets; the base does not, because the library never wrote into it. This holds for every method of the
+# course: attach, train, detach, and the base is what it was, bit for bit.
 
 # %%
 fresh, _ = load_pretrained("storyworld")
-tuned_weights = tuned.count()
-detached = tuned.detach()
-same = all(
-    torch.equal(weight.cpu(), other)
-    for weight, other in zip(detached.state_dict().values(), fresh.state_dict().values(), strict=True)
-)
-print(f"the base is bit for bit what it was: {same}")
+pairs = zip(base.state_dict().values(), fresh.state_dict().values(), strict=True)
+print(f"the base is bit for bit what it was: {all(torch.equal(one.cpu(), other) for one, other in pairs)}")
 
 # %% [markdown]
-# ## Exercise 3: a hundred tasks
+# ## In one call
 #
-# A service answers a hundred tasks, each with a fine-tuned model of its own. How many numbers has it to keep on disk, in all? The
-# count of one is at hand:
+# `tune` does all of this: it reads the data (a name, a file, or our task), attaches the method, trains with settings that suit
+# it, and reports. From here on the lessons build a method by hand once, and then use `tune`.
 
 # %%
-tuned_weights
+from minilm import tune
+
+again = tune(
+    base, tok, "fine-tuning", task, steps=size.pick(smoke=4, cpu=60, gpu=300), learning_rate=3e-3,
+    device=size.device, progress=False,
+)  # fmt: skip
+print(f"{again.result.steps} steps: dev loss {task.loss(again):.3f}, floor {task.lowest_loss:.3f}")
+print(again.write(record.prompt))
+_ = again.detach()
+
+# %% [markdown]
+# ## Exercise 5: a hundred tasks
+#
+# *2 minutes, difficulty 1 of 5.* A service answers a hundred tasks, each with a fine-tuned model of its own. How many numbers does
+# it keep on disk in all? The count of one:
+
+# %%
+tuned.count()
 
 # %% tags=["key"]
 exercise(
     "storage",
-    100 * tuned_weights.stored,
+    100 * tuned.count().stored,
     hints=(
         "`stored` is what one tuned model keeps.",
         "The base itself is not needed: every task has all weights.",
@@ -403,36 +685,34 @@ numbers = ...
 check("storage", numbers)
 
 # %% tags=["solution"]
-numbers = 100 * tuned_weights.stored
+numbers = 100 * tuned.count().stored
 solution("storage", numbers)
 
 # %% [markdown]
-# ## Exercise 4: turn the rate
+# ## Exercise 6: turn the rate
 #
-# The lab trains the same base again and again. Pick fine-tuning, turn the learning rate, and press Run; the runs are overlaid. Here
-# are two rates, ten times apart. Before you run the cell: which of the two will have forgotten more of the stories?
+# *10 minutes, difficulty 2 of 5.* The lab tunes the same base as often as you like. Pick a method, turn its sliders, press Run, and run the table
+# cell again; all runs are kept. Here are two runs with rates ten times apart. **Predict before you run**: which of the two has forgotten more?
 
 # %%
 from lessons.widgets import TuningLab, TuningSettings
 
 lab = TuningLab(
-    base, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device=size.device,
+    base, task.learned, task.judged, sample=task.sample, device=size.device,
     settings=TuningSettings(method="fine-tuning", learning_rate=3e-4, steps=size.pick(smoke=10, cpu=80, gpu=300)),
 )  # fmt: skip
-_ = lab.run(learning_rate=3e-4)
-_ = lab.run(learning_rate=3e-3)
+gentle = lab.run(learning_rate=3e-4)
+bold = lab.run(learning_rate=3e-3)
 
 # %%
-on_stories = {run.settings.learning_rate: mean_loss(run.model, ordinary) for run in lab.kept}
-lab.table().assign(stories=[round(loss, 3) for loss in on_stories.values()])
+lab.table().assign(stories=[round(forgotten(run.model), 3) for run in lab.kept])
 
 # %% tags=["key"]
 exercise(
     "rate",
-    max(on_stories, key=on_stories.get),
-    hints=("Compare the last column of the table.", "It is one of the keys of `on_stories`."),
-    because="larger steps end farther from the base; a gentle rate is the simplest remedy against forgetting, "
-    "and training few weights, as the next lessons do, is another",
+    3e-4 if forgotten(gentle.model) > forgotten(bold.model) else 3e-3,
+    hints=("Compare the last column of the table.", "It is 3e-4 or 3e-3."),
+    because="the divergence on stories is the price of a step; a gentle rate buys less of the task, too",
 )
 
 # %% tags=["exercise"]
@@ -440,27 +720,64 @@ forgot_more = ...  # 3e-4 or 3e-3
 check("rate", forgot_more)
 
 # %% tags=["solution"]
-forgot_more = max(on_stories, key=on_stories.get)
+forgot_more = 3e-4 if forgotten(gentle.model) > forgotten(bold.model) else 3e-3
 solution("rate", forgot_more)
 
 # %% [markdown]
 # ## What was claimed, and what was measured here
 #
-# | claim | here |
-# |---|---|
-# | Fine-tuning all weights for a few epochs brings a pretrained model to a new task (Radford et al. 2018, section 3.2) | the table of the untuned, the few-shot and the fine-tuned model |
-# | Few-shot prompting rivals it, for models large enough (Brown et al. 2020) | the row "few-shot", of a model this small |
-# | Learning one task overwrites others (McCloskey and Cohen 1989) | the line of the ordinary stories |
-# | Training fewer weights forgets less (Biderman et al. 2024, *LoRA Learns Less and Forgets Less*) | lesson 7 asks it of LoRA |
-#
+# The verdicts are computed from this run: one seed, one size. Over several seeds, `benchmarks/facts_to_text.py` measures the same
+# rows on longer texts.
+
+
+# %%
+def verdict(difference: float, least: float) -> str:
+    """Of a difference that the claim says is positive; less than `least` shows nothing."""
+    return "confirmed" if difference > least else "refuted" if difference < -least else "not shown"
+
+
+whole, loss = final["whole facts told"], final["loss"]
+few_name = f"few-shot, {best_shots} examples"
+grew = forgotten(tuned) - forgotten(base)
+claims = [
+    ("Fine-tuning brings a pretrained model to a new task (Radford et al. 2018)",
+     f"whole facts told: {whole['untuned']:.0%} untuned, {whole['fine-tuned']:.0%} fine-tuned",
+     verdict(whole["fine-tuned"] - whole["untuned"], 0.05)),
+    ("Pretraining gives a good start for it (Radford et al. 2018)",
+     f"loss {loss['fine-tuned']:.3f}, from scratch {loss['trained from scratch']:.3f}",
+     verdict(loss["trained from scratch"] - loss["fine-tuned"], 0.02)),
+    ("Solved examples in the prompt help without training (Brown et al. 2020)",
+     f"whole facts told: {whole['untuned']:.0%} without, {whole[few_name]:.0%} with {best_shots}",
+     verdict(whole[few_name] - whole["untuned"], 0.05)),
+    ("Learning a task makes the model forget (McCloskey and Cohen 1989)",
+     f"divergence on stories {grew:+.3f} nats", verdict(grew, 0.02)),
+    ("Training fewer weights forgets less (Biderman et al. 2024)", "lesson 7 asks it of LoRA", "not tested"),
+]  # fmt: skip
+
+# %%
+pd.set_option("display.max_colwidth", None)
+pd.DataFrame(claims, columns=["claim", "measured here", "verdict"]).set_index("claim")
+
+# %% [markdown]
 # ## Traps
 #
-# - **The loss on the prompt.** Counting it teaches the model to write facts, not to tell them; and the number that one watches
-#   is mostly about prompts.
-# - **No end-of-text token in the target.** The model then has no way to stop, and goes on until it is cut off.
-# - **The last evaluation instead of the best.** Without early stopping, a long run on few examples keeps its worst weights.
-# - **Choosing on the test split.** Early stopping looks at held-out examples; what it has looked at can no longer judge it. A
-#   final figure belongs to a third split.
-# - **A published learning rate.** It belongs to a model's size, its optimiser and its batch. Turn it first.
+# - **The loss on the prompt.** Counting it teaches the model to write facts, not to tell them, and the loss that you watch is then mostly
+#   the loss of prompts.
+# - **No end-of-text token in the target.** The model then never learns to stop, and writes until it is cut off.
+# - **The last evaluation instead of the best.** Without early stopping, a long run on few examples keeps weights that are worse than
+#   earlier ones.
+# - **A final figure on the split that chose.** Early stopping looks at the dev split, so the dev loss is too good. The table above uses the
+#   test split.
+# - **A published learning rate.** It belongs to the size of a model, its optimizer and its batch. Turn it first.
+# - **Marks that the base has never met.** A frozen base cannot tell them apart, and then few-shot prompting and all small methods fail.
 #
+# ## The end: what the fine-tuned model writes
+#
+# Facts of the test split, the text that the world had for them, and what the model writes. Other words than the target's are no
+# mistake; a fact that is missing or changed is one.
+
+# %%
+print(test.samples(tuned, size.pick(smoke=2, cpu=6, gpu=6)))
+
+# %% [markdown]
 # Next: [5. Prefix-tuning](05_prefix_tuning.ipynb), which leaves every weight as it is.

@@ -116,7 +116,7 @@ def make_lab(world: StoryWorld, tokenizer: BPETokenizer, floor: float) -> w.Pret
 
 def make_tuning_lab(model: MiniLM, tokenizer: BPETokenizer) -> w.TuningLab:
     """A lab after tuning with four methods to write sentences from facts."""
-    task = FactsToText(tokenizer, n_train=200, n_held_out=32, facts=1)
+    task = FactsToText(tokenizer, n_train=200, n_held_out=32)
     lab = w.TuningLab(
         model, task.examples(task.records), task.examples(task.held_out), sample=task.sample, device="cpu",
         settings=w.TuningSettings(method="lora", steps=TUNING_STEPS),
