@@ -699,7 +699,7 @@ from lessons.widgets import TuningLab, TuningSettings
 
 lab = TuningLab(
     base, task.learned, task.judged, sample=task.sample, device=size.device,
-    settings=TuningSettings(method="fine-tuning", learning_rate=3e-4, steps=size.pick(smoke=10, cpu=80, gpu=300)),
+    settings=TuningSettings(method="fine-tuning", learning_rate=3e-4, steps=size.pick(smoke=2, cpu=80, gpu=300)),
 )  # fmt: skip
 gentle = lab.run(learning_rate=3e-4)
 bold = lab.run(learning_rate=3e-3)

@@ -466,7 +466,7 @@ ways = {
     "prompt": (tuning.Prompt(8), 1e-1),
     "infix": (Infix(8), 1e-1),
     "direct": (tuning.Prefix(8, reparameterize=False), 1e-1),
-    "from words": (tuning.Prefix(8, reparameterize=False, init=start), 3e-2),
+    "from words": (tuning.Prefix(8, reparameterize=False, init=start), 5e-2),
     "prefix": (tuning.Prefix(8, hidden=128), 1e-2),
 }
 steps = size.pick(smoke=3, cpu=250, gpu=600)
@@ -760,13 +760,13 @@ above.round(3)
 # %%
 reverse = FactsToText(tok, n_train=400, n_held_out=4, split="test", kind="facts last")
 backward = tune(
-    base, tok, tuning.Prefix(8, reparameterize=False, init=start), reverse, learning_rate=3e-2,
+    base, tok, tuning.Prefix(8, reparameterize=False, init=start), reverse, learning_rate=5e-2,
     steps=size.pick(smoke=3, cpu=120, gpu=400), progress=False, device=size.device,
 )  # fmt: skip
 
 # %%
 from minilm import complete
-from minilm.tuning import MixedBatch
+from minilm.tuning.mixed_batch import MixedBatch
 
 asked = [test.judged[0][0], reverse.judged[0][0], test.judged[0][0]]
 users = [models["prefix"], backward, base]
@@ -792,7 +792,7 @@ from lessons.widgets import TuningLab, TuningSettings
 lab = TuningLab(
     base, task.learned, task.judged, sample=task.sample, device=size.device,
     methods=("prefix", "prompt", "fine-tuning"),
-    settings=TuningSettings(method="prefix", length=8, learning_rate=1e-2, steps=size.pick(smoke=5, cpu=80, gpu=400)),
+    settings=TuningSettings(method="prefix", length=8, learning_rate=1e-2, steps=size.pick(smoke=2, cpu=80, gpu=400)),
 )  # fmt: skip
 for length in (1, 16):
     _ = lab.run(length=length)
