@@ -469,7 +469,7 @@ ways = {
     "from words": (tuning.Prefix(8, reparameterize=False, init=start), 5e-2),
     "prefix": (tuning.Prefix(8, hidden=128), 1e-2),
 }
-steps = size.pick(smoke=3, cpu=250, gpu=600)
+steps = size.pick(smoke=3, cpu=200, gpu=600)
 torch.manual_seed(0)
 unread = MiniLM(base.config).to(size.device).eval()
 dashboard = TrainingDashboard(floor=task.lowest_loss, title="Eight virtual tokens")
@@ -686,13 +686,13 @@ solution("order", order_matters)
 # ## Little data
 #
 # The paper (section 6.3, figure 3) found prefix-tuning ahead of fine-tuning when there are few examples, and (section 7.4, figure 5)
-# that a start from words helps most there. So we train with 50, 100 and 200 examples, with one budget for all. The run stops early by
+# that a start from words helps most there. So we train with as few as 50 examples, with one budget for all. The run stops early by
 # the dev loss, and the best weights are kept.
 
 # %%
 from minilm.adaptation import EncodedTask
 
-amounts = size.pick(smoke=(8,), cpu=(50, 100, 200), gpu=(50, 100, 200, 500))
+amounts = size.pick(smoke=(8,), cpu=(50, 200), gpu=(50, 100, 200, 500))
 budget = {
     "steps": size.pick(smoke=3, cpu=100, gpu=300),
     "patience": 2,
@@ -761,7 +761,7 @@ above.round(3)
 reverse = FactsToText(tok, n_train=400, n_held_out=4, split="test", kind="facts last")
 backward = tune(
     base, tok, tuning.Prefix(8, reparameterize=False, init=start), reverse, learning_rate=5e-2,
-    steps=size.pick(smoke=3, cpu=120, gpu=400), progress=False, device=size.device,
+    steps=size.pick(smoke=3, cpu=100, gpu=400), progress=False, device=size.device,
 )  # fmt: skip
 
 # %%
@@ -792,7 +792,7 @@ from lessons.widgets import TuningLab, TuningSettings
 lab = TuningLab(
     base, task.learned, task.judged, sample=task.sample, device=size.device,
     methods=("prefix", "prompt", "fine-tuning"),
-    settings=TuningSettings(method="prefix", length=8, learning_rate=1e-2, steps=size.pick(smoke=2, cpu=80, gpu=400)),
+    settings=TuningSettings(method="prefix", length=8, learning_rate=1e-2, steps=size.pick(smoke=2, cpu=60, gpu=400)),
 )  # fmt: skip
 for length in (1, 16):
     _ = lab.run(length=length)
