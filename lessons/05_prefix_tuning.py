@@ -340,7 +340,7 @@ from dataclasses import dataclass
 from minilm.model.sites import AttentionDelta
 from minilm.tuning.method import Attachment, Method
 
-over = tok.encode(" =")[0]
+over = test.judged[0][0][-1]  # the token ` =`, with which the facts end
 reading: dict[str, torch.Tensor] = {}  # the tokens of the pass under way
 
 
