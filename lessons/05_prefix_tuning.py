@@ -338,6 +338,7 @@ drawings.virtual_tokens()
 from dataclasses import dataclass
 
 from minilm.model.sites import AttentionDelta
+from minilm.tuning.methods.gate import gate as share_of_key
 from minilm.tuning.method import Attachment, Method
 
 over = test.judged[0][0][-1]  # the token ` =`, with which the facts end
@@ -361,7 +362,7 @@ class InfixSlots(Attachment):
     def add(self, layer: int, attended) -> AttentionDelta:
         keys, values = self.slots[layer]  # (H, l, p) each
         scores = attended.query @ keys.mT / keys.size(-1) ** 0.5  # (B, H, T, l)
-        g = attended.gate(scores.logsumexp(-1)).unsqueeze(-1)  # (B, H, T, 1)
+        g = share_of_key(attended, scores.logsumexp(-1)).unsqueeze(-1)  # (B, H, T, 1)
         change = g * (scores.softmax(-1) @ values - attended.output)  # (B, H, T, p)
         return AttentionDelta(heads=change * sees_infix(reading["tokens"])[:, None, :, None])
 
