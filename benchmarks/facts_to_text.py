@@ -24,7 +24,9 @@ from minilm.adaptation import EncodedTask, task_from
 from minilm.adaptation.known_truth import N_STORY, SEED, divergence_from_world, floor
 from minilm.adaptation.report import oracle_for
 from minilm.adaptation.scores import score
+from minilm.datasets.tasks import StoryTriples
 from minilm.datasets.tasks.task import the_world
+from minilm.storyworld import Oracle
 from minilm.tuning import FullFineTuning
 
 NAME, DIALS = "storyworld-triples", {"facts": 2}
@@ -52,8 +54,14 @@ def tasks(tokenizer, n_test: int) -> dict[str, EncodedTask]:
         "seen": [each for each in records if each.seen],
         "unseen": [each for each in records if not each.seen],
     }
-    first = task_from(NAME, tokenizer, n_train=N_TRAIN, n_held_out=n_test, held_out=both["seen"], **DIALS)
-    return {"seen": first, "unseen": replace(first, held_out=tuple(both["unseen"][:n_test]))}
+    first = task_from(NAME, tokenizer, n_train=N_TRAIN, n_held_out=n_test, **DIALS)
+    seen = StoryTriples(**DIALS)
+    unseen = replace(seen, unseen=tuple(plot for plot in seen.plots if plot not in seen.unseen_plots))
+    laws = {"seen": seen.law("train"), "unseen": unseen.law("train")}
+    return {
+        kind: replace(first, held_out=tuple(records[:n_test]), law=laws[kind])
+        for kind, records in both.items()
+    }
 
 
 def judged(model: MiniLM, own: dict[str, EncodedTask], shots: int | None = None) -> Row:
@@ -69,7 +77,7 @@ def judged(model: MiniLM, own: dict[str, EncodedTask], shots: int | None = None)
 
 def forgetting(model: MiniLM, own: dict[str, EncodedTask]) -> float:
     """KL(oracle || model) on ordinary stories, in nats per token."""
-    stories = the_world().sample(N_STORY, seed=SEED)
+    stories = the_world().sample(N_STORY, seed=SEED, kind="story")
     return divergence_from_world(model, oracle_for(own["seen"].tokenizer), stories)
 
 
@@ -140,8 +148,7 @@ def main() -> None:
     }
     cells = Cells(args.out, about)
     names = list(cells_of(base, own, cells, args))
-    oracle = oracle_for(tokenizer)
-    cells.write(floor={kind: floor(task, oracle) for kind, task in own.items()})
+    cells.write(floor={kind: floor(task, Oracle(task.law, tokenizer)) for kind, task in own.items()})
     print(*table(cells, names), sep="\n")
 
 

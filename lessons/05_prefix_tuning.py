@@ -338,8 +338,8 @@ drawings.virtual_tokens()
 from dataclasses import dataclass
 
 from minilm.model.sites import AttentionDelta
-from minilm.tuning.methods.gate import gate as share_of_key
 from minilm.tuning.method import Attachment, Method
+from minilm.tuning.methods.gate import gate as share_of_key
 
 over = test.judged[0][0][-1]  # the token ` =`, with which the facts end
 reading: dict[str, torch.Tensor] = {}  # the tokens of the pass under way
