@@ -340,6 +340,7 @@ from dataclasses import dataclass
 from minilm.model.sites import AttentionDelta
 from minilm.tuning.method import Attachment, Method
 from minilm.tuning.methods.gate import gate as share_of_key
+from minilm.tuning.methods.prefix import keys_and_values
 
 over = test.judged[0][0][-1]  # the token ` =`, with which the facts end
 reading: dict[str, torch.Tensor] = {}  # the tokens of the pass under way
@@ -353,8 +354,8 @@ class InfixSlots(Attachment):
 
     def __init__(self, base, length: int):
         super().__init__()
-        shape = (base.config.n_layer, 2, base.config.n_head, length, base.config.head_size)
-        self.slots = torch.nn.Parameter(0.02 * torch.randn(shape))
+        drawn = torch.randint(base.config.vocab_size, (length,))
+        self.slots = torch.nn.Parameter(keys_and_values(base, drawn))  # of tokens drawn at random, as for a prefix
 
     def deltas(self) -> dict:
         return {("attention", i): lambda attended, i=i: self.add(i, attended) for i in range(len(self.slots))}
@@ -449,8 +450,9 @@ _ = infix.detach()
 # Every row below gets the same 400 examples in the same order, the same number of steps, and the last weights; only the method and its
 # rate differ. Each small method has eight slots.
 #
-# - **prefix**: with the network; **direct**: without it;
-# - **from words**: without the network, and the slots start as the keys and values of real words;
+# - **prefix**: with the network; **direct**: without it. The slots of both start as the keys and values of tokens that are drawn at
+#   random: noise as a start would draw the attention of this base away from the text;
+# - **from words**: without the network, and the slots start as the keys and values of the words of a target;
 # - **infix**, **prompt**: as above;
 # - **fine-tuning**: all weights; **from scratch**: all weights, of a model that has read nothing.
 #
@@ -507,7 +509,7 @@ rows["floor"] = {"loss": test.lowest_loss}
 final = pd.DataFrame(rows).T[["trained", "stored", "of the base", "loss", "objects told", "whole facts told"]]
 numbers = ["loss", "objects told", "whole facts told"]
 final[numbers] = final[numbers].astype(float).round(3)
-final.fillna("")
+final.astype(object).where(final.notna(), "")
 
 # %% [markdown]
 # One run says little about rows that lie close together. The benchmark of the repository trains most of these rows with three seeds, on

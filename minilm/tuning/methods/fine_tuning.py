@@ -19,6 +19,7 @@ class FullFineTuning(Method):
     name: ClassVar[str] = "fine-tuning"
     acts_at: ClassVar[str] = "every weight"
     published: ClassVar[dict[str, Any]] = {"learning_rate": 6.25e-5, "warmup_steps": 500}
+    suited: ClassVar[dict[str, Any]] = {"learning_rate": 1e-3}
 
     def build(self, base: MiniLM) -> OwnWeights:
         return OwnWeights(base, [name for name, _ in base.named_parameters()])
