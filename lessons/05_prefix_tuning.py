@@ -355,7 +355,9 @@ class InfixSlots(Attachment):
     def __init__(self, base, length: int):
         super().__init__()
         drawn = torch.randint(base.config.vocab_size, (length,))
-        self.slots = torch.nn.Parameter(keys_and_values(base, drawn))  # of tokens drawn at random, as for a prefix
+        self.slots = torch.nn.Parameter(
+            keys_and_values(base, drawn)
+        )  # of tokens drawn at random, as for a prefix
 
     def deltas(self) -> dict:
         return {("attention", i): lambda attended, i=i: self.add(i, attended) for i in range(len(self.slots))}
@@ -527,7 +529,6 @@ benchmark(["from scratch", "fine-tuning", "prefix", "prompt"])
 # How close does it come? We measure the distance that is left, relative to the length of the words' keys and values.
 
 # %%
-from minilm.tuning.methods.prefix import keys_and_values
 
 wanted = keys_and_values(base, torch.tensor(start))
 left = {}
