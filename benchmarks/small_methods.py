@@ -49,13 +49,14 @@ SHARE = 0.02
 
 
 def nearest(make: Callable[[int], Method], shape: ModelConfig, budget: int) -> Method:
-    """The method of the size, 1 to 64, that stores a number nearest to a budget; larger sizes store more."""
+    """The method of the size, from 1 to half the model's width, that stores a number nearest to a budget."""
 
     def stored(n: int) -> int:
         return count_on(shape, make(n)).stored
 
-    above = bisect_left(range(1, 64), budget, key=stored) + 1  # the first size that is too large, or 64
-    return make(min(above, max(above - 1, 1), key=lambda n: abs(stored(n) - budget)))
+    sizes = range(1, shape.d_model // 2 + 1)
+    above = min(bisect_left(sizes, budget, key=stored), len(sizes) - 1)  # the first size that is too large, or the last
+    return make(min(sizes[above], sizes[max(above - 1, 0)], key=lambda n: abs(stored(n) - budget)))
 
 
 def options(description: str | None, out: str, **numbers: int) -> argparse.Namespace:
