@@ -57,7 +57,9 @@ SIZES: dict[str, Callable[[int], Method]] = {
     "gating": lambda n: Inducer.gating_variant(part(2 * n, 3), n),
     "inducer": lambda n: Inducer(part(2 * n, 3), n),
     "inducer + LoRA": lambda n: Inducer.with_lora(part(5 * n, 12), n, query_rank=2 * n),
-    "MAM inducer": lambda n: MAMInducer(part(n, 7), part(n, 3), query_rank=part(16 * n, 21), bottleneck=2 * n),
+    "MAM inducer": lambda n: MAMInducer(
+        part(n, 7), part(n, 3), query_rank=part(16 * n, 21), bottleneck=2 * n
+    ),
 }
 """Row -> the method of size n, in the proportions of the paper's table 1."""
 ROWS = (BLIND, UNTUNED, *SIZES, "fine-tuning")

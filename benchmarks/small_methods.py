@@ -55,7 +55,9 @@ def nearest(make: Callable[[int], Method], shape: ModelConfig, budget: int) -> M
         return count_on(shape, make(n)).stored
 
     sizes = range(1, shape.d_model // 2 + 1)
-    above = min(bisect_left(sizes, budget, key=stored), len(sizes) - 1)  # the first size that is too large, or the last
+    above = min(
+        bisect_left(sizes, budget, key=stored), len(sizes) - 1
+    )  # the first size that is too large, or the last
     return make(min(sizes[above], sizes[max(above - 1, 0)], key=lambda n: abs(stored(n) - budget)))
 
 
