@@ -49,7 +49,7 @@ test: setup
 	$(RUN) -m ruff format --check --quiet
 	$(RUN) -m mypy
 	MINILM_PROFILE=smoke OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
-	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests minilm notebooks --doctest-modules \
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile tests notebooks \
 	  --nbval-lax --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 $(PYTEST_ARGS)
 
 course: setup

@@ -141,10 +141,22 @@ def test_an_unknown_method_is_refused_by_name():
         method_drawing("lora-2")
 
 
+class NeedsNumbers(tuning.LoRA):
+    """A method that looks at the numbers of its base."""
+
+    def build(self, base):
+        float(base.token_embedding.weight.sum())
+        return super().build(base)
+
+
 def test_a_method_that_needs_a_real_model_says_so(base):
-    words = tuning.Prefix(2, reparameterize=False, init=(1, 2))
     with pytest.raises(ValueError, match="draw the tuned model"):
-        method_drawing(words)
-    tuned = tuning.attach(base, words)
-    assert method_drawing(tuned).caption == method_drawing("prefix").caption
+        method_drawing(NeedsNumbers(2))
+    tuned = tuning.attach(base, NeedsNumbers(2))
+    assert method_drawing(tuned).caption == method_drawing("lora").caption
     tuned.detach()
+
+
+def test_a_prefix_of_words_is_drawn_as_any_prefix():
+    words = tuning.Prefix(2, reparameterize=False, init=(1, 2))
+    assert method_drawing(words).caption == method_drawing("prefix").caption
