@@ -145,12 +145,14 @@ class EncodedTask:
         asked = self.asked(prompts)
         new = min(self.room(model.window, asked), self.longest if max_new_tokens is None else max_new_tokens)
         end = self.tokenizer.end_of_text
-        batches = [asked[start : start + AT_ONCE] for start in range(0, len(asked), AT_ONCE)]
-        rows = [
-            row
-            for batch in batches
-            for row in complete(model, batch, new, temperature, seed=seed, stop_token=end)
-        ]
+        rows: list[list[int]] = []
+        for start in range(0, len(asked), AT_ONCE):
+            own = (
+                None if seed is None else seed + start
+            )  # equal prompts in two batches are written on differently
+            rows += complete(
+                model, asked[start : start + AT_ONCE], new, temperature, seed=own, stop_token=end
+            )
         return [self.template.read(self.tokenizer.decode(row)) for row in rows]
 
     def room(self, window: int, prompts: Sequence[Sequence[int]]) -> int:

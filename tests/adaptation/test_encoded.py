@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from minilm.adaptation import EncodedTask, Template
+from minilm.adaptation.encoded import AT_ONCE
 from minilm.datasets import LabelledSentence
 from minilm.datasets.pairs import Pair
 from minilm.evaluation.controlled import text_log_prob
@@ -46,6 +47,12 @@ def test_write_takes_the_likeliest_token_until_the_end_or_the_longest_target(tas
                 break
             new.append(following)
         assert written == task.tokenizer.decode(new).strip()
+
+
+def test_samples_of_one_prompt_differ_from_batch_to_batch(task, base):
+    texts = task.write(base, [task.held_out[0]] * 2 * AT_ONCE, temperature=1.0, seed=3)
+    assert texts[:AT_ONCE] != texts[AT_ONCE:]
+    assert texts == task.write(base, [task.held_out[0]] * 2 * AT_ONCE, temperature=1.0, seed=3)
 
 
 def test_a_prompt_may_be_a_record_a_text_or_token_ids(task, base):
