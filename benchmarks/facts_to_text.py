@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cells import Cells, Row, spread
-from small_methods import METHODS, Clock, base_of, from_scratch, options, run
+from small_methods import METHODS, Clock, about, base_of, from_scratch, options, run
 
 from minilm import MiniLM, datasets
 from minilm.adaptation import EncodedTask, task_from
@@ -139,14 +139,7 @@ def main() -> None:
     args = options(__doc__, "facts_to_text.json", steps=400, seeds=3, test=150)
     base, tokenizer, fingerprint = base_of(args.base)
     own = tasks(tokenizer, args.test)
-    about = {
-        "base": fingerprint,
-        "task": {"name": NAME, **DIALS},
-        "steps": args.steps,
-        "n_train": N_TRAIN,
-        "n_test": args.test,
-    }
-    cells = Cells(args.out, about)
+    cells = Cells(args.out, about(fingerprint, {"name": NAME, **DIALS}, args, N_TRAIN))
     names = list(cells_of(base, own, cells, args))
     cells.write(floor={kind: floor(task, Oracle(task.law, tokenizer)) for kind, task in own.items()})
     print(*table(cells, names), sep="\n")

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cells import Cells, Row, spread
-from small_methods import METHODS, Clock, base_of, from_scratch, options, run
+from small_methods import METHODS, Clock, about, base_of, from_scratch, options, run
 
 from minilm import MiniLM, datasets
 from minilm.adaptation import EncodedTask, task_from
@@ -99,14 +99,7 @@ def main() -> None:
     args = options(__doc__, "questions.json", steps=600, seeds=3, test=300)
     base, tokenizer, fingerprint = base_of(args.base)
     own = tasks(tokenizer, args.test)
-    about = {
-        "base": fingerprint,
-        "task": {"name": NAME, **DIALS},
-        "steps": args.steps,
-        "n_train": N_TRAIN,
-        "n_test": args.test,
-    }
-    cells = Cells(args.out, about)
+    cells = Cells(args.out, about(fingerprint, {"name": NAME, **DIALS}, args, N_TRAIN))
     names = list(cells_of(base, own, cells, args))
     cells.write()
     print(*table(cells, names), sep="\n")

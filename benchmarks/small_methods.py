@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cells import RESULTS
+from cells import RESULTS, Row
 
 from minilm import BPETokenizer, MiniLM, ModelConfig, load_pretrained, tune
 from minilm.adaptation.encoded import EncodedTask
@@ -79,6 +79,12 @@ def base_of(name: str) -> tuple[MiniLM, BPETokenizer, str]:
     flush_denormals()
     model, tokenizer = load_pretrained(name)
     return model, tokenizer, fingerprint(model)
+
+
+def about(fingerprint: str, task: dict[str, Any], args: argparse.Namespace, n_train: int) -> Row:
+    """What all cells of a comparison share; cells of another base, task or budget are measured anew."""
+    budget = {"steps": args.steps, "n_train": n_train, "n_test": args.test}
+    return {"base": fingerprint, "task": task, **budget}
 
 
 def run(base: MiniLM, task: EncodedTask, method: Method, steps: int, seed: int, **training: Any) -> TaskModel:

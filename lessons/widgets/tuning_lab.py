@@ -172,7 +172,6 @@ class TuningLab(Lab[TunedModel, TuningSettings]):
         config = method.recipe(
             steps=settings.steps,
             learning_rate=settings.rate,
-            warmup_steps=settings.steps // 10,
             label_smoothing=0.0,  # it would change the loss that the runs are compared by
             evaluate_every=max(1, settings.steps // EVALUATIONS),
             device=self.device,
